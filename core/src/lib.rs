@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The core of etcdsh: everything that knows etcd, and nothing that knows Nushell or Rhai.
+//!
+//! In reading order: what an operation is ([`card`], [`operation`], [`args`], [`report`]), the list of all of them
+//! ([`catalogue`]), values ([`value`], [`units`], [`id`]), the nouns ([`member`], [`endpoint`], [`profile`]), what every call
+//! carries ([`context`], [`event`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster ([`change`]),
+//! the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
+
+pub mod args;
+pub mod blocking;
+pub mod card;
+pub mod catalogue;
+pub mod change;
+pub mod context;
+pub mod endpoint;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod member;
+pub mod operation;
+pub mod ops;
+pub mod places;
+pub mod profile;
+pub mod report;
+pub mod rpc;
+pub mod sandbox;
+pub mod stream;
+pub mod units;
+pub mod value;
+pub mod wait;
+
+pub use error::{Error, Result};

@@ -1,0 +1,377 @@
+//! What an operation takes. [`args!`](crate::args!) declares a struct once and yields both the type that the operation reads
+//! and the parameters that its card shows; missing, unknown and default arguments are handled here, once for every face.
+
+use std::borrow::Cow;
+
+use crate::error::{Fault, suggest};
+use crate::value::{Record, Value};
+
+/// One parameter of an operation.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name in snake_case; Nushell shows it in kebab-case.
+    pub name: &'static str,
+    /// One sentence that says what it is for.
+    pub doc: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Whether it is given by its place rather than by its name.
+    pub positional: bool,
+    /// Whether a call without it is refused.
+    pub required: bool,
+    /// What holds when it is not given, as a user would write it.
+    pub default: Option<&'static str>,
+}
+
+impl Param {
+    /// Returns the name without the doubled spaces and leading blanks that doc comments bring along.
+    pub fn doc(&self) -> &'static str {
+        self.doc.trim()
+    }
+}
+
+/// What a parameter takes, or a column holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A switch, or a truth value.
+    Bool,
+    /// A whole number.
+    Int,
+    /// A number with a fraction.
+    Float,
+    /// Text.
+    Text,
+    /// A key or a value of the store: text, or bytes where it is not clean text.
+    Octets,
+    /// A size in bytes.
+    Size,
+    /// A span of time.
+    Elapsed,
+    /// A point in time.
+    Time,
+    /// A file or folder; a relative one is taken from the caller's folder.
+    Path,
+    /// A member: its name, its id in hex, or one of its URLs.
+    Member,
+    /// The name of a profile.
+    Profile,
+    /// A callback.
+    Hook,
+    /// One word of a closed set.
+    Choice(&'static [&'static str]),
+    /// Several of a kind.
+    List(&'static Kind),
+    /// A record with these columns.
+    Record(&'static [crate::report::Column]),
+    /// A record whose fields depend on the case.
+    Map,
+}
+
+/// A type that can stand in a parameter or a column.
+pub trait Typed {
+    /// What it takes or holds.
+    const KIND: Kind;
+    /// Whether it may be left out.
+    const OPTIONAL: bool = false;
+}
+
+macro_rules! typed {
+    ($($type:ty = $kind:ident),* $(,)?) => { $(impl Typed for $type { const KIND: Kind = Kind::$kind; })* };
+}
+
+typed! {
+    i64 = Int, u32 = Int, f64 = Float, String = Text, Value = Map, std::path::PathBuf = Path,
+    crate::units::Bytes = Size, crate::units::Elapsed = Elapsed, crate::units::Timestamp = Time,
+    crate::units::Octets = Octets, crate::units::Hook = Hook,
+    crate::id::MemberId = Text, crate::id::ClusterId = Text, crate::id::LeaseId = Text, crate::id::Revision = Int,
+    crate::member::MemberRef = Member,
+}
+
+impl Typed for bool {
+    const KIND: Kind = Kind::Bool;
+    const OPTIONAL: bool = true;
+}
+
+impl<T: Typed> Typed for Option<T> {
+    const KIND: Kind = T::KIND;
+    const OPTIONAL: bool = true;
+}
+
+impl<T: Typed> Typed for Vec<T> {
+    const KIND: Kind = Kind::List(&T::KIND);
+    const OPTIONAL: bool = true;
+}
+
+/// The arguments of an operation.
+pub trait Args: Sized {
+    /// Its own parameters, positional ones first.
+    const PARAMS: &'static [Param];
+    /// Parameters that it shares with a family of operations.
+    const SHARED: &'static [Param] = &[];
+
+    /// Reads them from a record in which every parameter has its value or default.
+    ///
+    /// # Errors
+    /// The argument that does not fit, what was expected of it, and what was found.
+    fn read(record: Record) -> Result<Self, BadArgument>;
+}
+
+/// Why the arguments of a call were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadArgument {
+    /// A required one is missing.
+    #[error("the argument {name} is missing")]
+    Missing {
+        /// The parameter.
+        name: &'static str,
+        /// What it is for.
+        doc: &'static str,
+    },
+    /// There is no such parameter.
+    #[error("there is no argument named {name}")]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The nearest name there is.
+        suggestion: Option<String>,
+        /// All names there are.
+        known: Vec<&'static str>,
+    },
+    /// There are more positional arguments than places.
+    #[error("too many arguments: {operation} takes {takes} by position, and {given} were given")]
+    TooMany {
+        /// The operation.
+        operation: &'static str,
+        /// How many places it has.
+        takes: usize,
+        /// How many values were given.
+        given: usize,
+    },
+    /// The value is of another kind.
+    #[error("{} should be {expected}, not {found}", argument(name))]
+    Type {
+        /// The parameter.
+        name: Option<String>,
+        /// The kind that fits.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The value is not in the closed set.
+    #[error("{} should be one of {}, not {found:?}", argument(name), expected.join(", "))]
+    Choice {
+        /// The parameter.
+        name: Option<String>,
+        /// What was given.
+        found: String,
+        /// What fits.
+        expected: Vec<String>,
+    },
+    /// The value is of the right kind, but not a good one.
+    #[error("{} {problem}", argument(name))]
+    Invalid {
+        /// The parameter.
+        name: Option<String>,
+        /// What is wrong with it, to be read after the parameter's name.
+        problem: String,
+        /// What to do.
+        help: Option<String>,
+    },
+}
+
+fn argument(name: &Option<String>) -> Cow<'static, str> {
+    match name {
+        Some(name) => Cow::Owned(format!("the argument {name}")),
+        None => Cow::Borrowed("the value"),
+    }
+}
+
+impl BadArgument {
+    /// Says that an argument of the right kind is not a good one; `problem` is read after "the argument NAME".
+    pub fn invalid(name: &str, problem: impl Into<String>, help: impl Into<String>) -> Self {
+        BadArgument::Invalid { name: Some(name.to_owned()), problem: problem.into(), help: Some(help.into()) }
+    }
+
+    /// Says whose value this is, unless that is known already from deeper inside.
+    pub(crate) fn of(mut self, argument: &str) -> Self {
+        if let BadArgument::Type { name, .. } | BadArgument::Choice { name, .. } | BadArgument::Invalid { name, .. } =
+            &mut self
+        {
+            name.get_or_insert_with(|| argument.to_owned());
+        }
+        self
+    }
+}
+
+impl Fault for BadArgument {
+    fn code(&self) -> &'static str {
+        "invalid_argument"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        match self {
+            BadArgument::Missing { name, .. } => Some(name),
+            BadArgument::Unknown { name, .. } => Some(name),
+            BadArgument::TooMany { .. } => None,
+            BadArgument::Type { name, .. } | BadArgument::Choice { name, .. } | BadArgument::Invalid { name, .. } => {
+                name.as_deref()
+            }
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            BadArgument::Missing { name, doc } => Some(format!("give {name}: {}", doc.trim())),
+            BadArgument::Unknown { suggestion: Some(near), .. } => Some(format!("did you mean {near}?")),
+            BadArgument::Unknown { known, .. } if known.is_empty() => Some("it takes no named arguments".to_owned()),
+            BadArgument::Unknown { known, .. } => Some(format!("it takes {}", known.join(", "))),
+            BadArgument::Invalid { help, .. } => help.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Completes what the caller gave: refuses unknown names, fills in defaults, and asks for what is missing. Paths are made
+/// absolute here, because the process may live in another folder than its caller.
+///
+/// # Errors
+/// The first argument that is unknown or missing.
+pub(crate) fn complete(
+    params: &[&[Param]],
+    mut given: Record,
+    absolute: &dyn Fn(&str) -> std::path::PathBuf,
+) -> Result<Record, BadArgument> {
+    let all = || params.iter().flat_map(|group| group.iter());
+    if let Some((name, _)) = given.iter().find(|(name, _)| !all().any(|param| param.name == *name)) {
+        let known: Vec<_> = all().map(|param| param.name).collect();
+        return Err(BadArgument::Unknown { name: name.to_owned(), suggestion: suggest(name, &known), known });
+    }
+    let mut complete = Record::with_capacity(all().count());
+    for param in all() {
+        let value = match given.remove(param.name) {
+            Some(Value::Null) | None => match (param.default, param.required) {
+                (Some(text), _) => default_value(param.kind, text),
+                (None, true) => return Err(BadArgument::Missing { name: param.name, doc: param.doc }),
+                (None, false) => absent(param.kind),
+            },
+            Some(Value::Text(path)) if param.kind == Kind::Path => {
+                if path.is_empty() {
+                    return Err(BadArgument::invalid(param.name, "is an empty path", "give a file or folder"));
+                }
+                Value::Text(absolute(&path).to_string_lossy().into_owned())
+            }
+            Some(value) => value,
+        };
+        complete.push(param.name, value);
+    }
+    Ok(complete)
+}
+
+fn absent(kind: Kind) -> Value {
+    match kind {
+        Kind::Bool => Value::Bool(false),
+        Kind::List(_) => Value::List(Vec::new()),
+        _ => Value::Null,
+    }
+}
+
+fn default_value(kind: Kind, text: &str) -> Value {
+    match kind {
+        Kind::Int => text.parse().map_or_else(|_| Value::from(text), Value::Int),
+        Kind::Bool => Value::Bool(text == "true"),
+        _ => Value::from(text),
+    }
+}
+
+/// Declares the arguments of an operation: positional ones in parentheses, named ones in braces, each with its doc comment,
+/// its type and, after `=`, its default.
+///
+/// ```
+/// etcdsh_core::args! {
+///     /// What to read.
+///     pub struct ReadArgs(
+///         /// The key to read.
+///         key: String,
+///     ) {
+///         /// Read as of this revision.
+///         revision: Option<i64>,
+///         /// At most this many.
+///         limit: i64 = 10,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! args {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident (
+            $( $(#[doc = $pdoc:literal])* $pos:ident : $ptype:ty $(= $pdefault:literal)? ),* $(,)?
+        ) {
+            $( $(#[doc = $doc:literal])* $field:ident : $type:ty $(= $default:literal)? ),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $( $(#[doc = $pdoc])* pub $pos: $ptype, )*
+            $( $(#[doc = $doc])* pub $field: $type, )*
+        }
+
+        impl $crate::args::Args for $name {
+            const PARAMS: &'static [$crate::args::Param] = &[
+                $( $crate::args!(@param $pos, $ptype, true, concat!($($pdoc),*), $($pdefault)?), )*
+                $( $crate::args!(@param $field, $type, false, concat!($($doc),*), $($default)?), )*
+            ];
+
+            fn read(record: $crate::value::Record) -> Result<Self, $crate::args::BadArgument> {
+                $crate::value::from_record(record)
+            }
+        }
+    };
+    (@param $name:ident, $type:ty, $positional:literal, $doc:expr, $($default:literal)?) => {
+        $crate::args::Param {
+            name: stringify!($name),
+            doc: $doc,
+            kind: <$type as $crate::args::Typed>::KIND,
+            positional: $positional,
+            required: !<$type as $crate::args::Typed>::OPTIONAL $( && concat!($default).is_empty() )?,
+            default: $crate::args!(@default $($default)?),
+        }
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some(concat!($default)) };
+}
+
+/// Declares a closed set of words: an enum whose variants are snake_case text everywhere outside Rust.
+#[macro_export]
+macro_rules! choice {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $( $(#[doc = $doc:literal])* $variant:ident = $word:literal ),* $(,)? }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $( $(#[doc = $doc])* #[serde(rename = $word)] $variant ),* }
+
+        impl $name {
+            /// Every member of the set.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// Returns the word for it.
+            pub const fn word(self) -> &'static str {
+                match self { $( $name::$variant => $word ),* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl $crate::args::Typed for $name {
+            const KIND: $crate::args::Kind = $crate::args::Kind::Choice(&[$($word),*]);
+        }
+    };
+}

@@ -1,0 +1,110 @@
+//! The one place where synchronous callers meet the asynchronous core. It decides what Ctrl-C does, and turns a panic into an
+//! error, because a panic in a plugin would end every other call of that plugin too.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use crate::card::{Effect, Target};
+use crate::context::{Context, HookFn};
+use crate::error::{Error, Interrupted, Result};
+use crate::event::Event;
+use crate::operation::Entry;
+use crate::places::Places;
+use crate::profile::Profile;
+use crate::report::Answer;
+use crate::rpc::Cluster;
+use crate::stream::panicked;
+use crate::value::Record;
+
+/// Runs operations for a synchronous caller, and keeps connections between calls.
+pub struct Driver {
+    runtime: Runtime,
+    clusters: Mutex<HashMap<String, Arc<Cluster>>>,
+}
+
+/// One call.
+pub struct Call<'a> {
+    /// What to do.
+    pub entry: &'a Entry,
+    /// With what.
+    pub args: Record,
+    /// On which cluster; needed when the card's target is a cluster.
+    pub profile: Option<Profile>,
+    /// For whom.
+    pub places: &'a Places,
+    /// The callbacks that `Value::Hook` in the arguments refers to.
+    pub hooks: &'a [HookFn<'a>],
+    /// Who is told what happens.
+    pub events: &'a dyn Fn(&Event),
+    /// Cancelled by Ctrl-C.
+    pub cancel: CancellationToken,
+}
+
+impl Driver {
+    /// Starts a runtime.
+    ///
+    /// # Errors
+    /// The system refused threads.
+    pub fn new() -> Result<Self> {
+        // Two workers: the work is waiting, and decoding beside reading.
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).enable_all().build().map_err(Error::internal)?;
+        Ok(Driver { runtime, clusters: Mutex::default() })
+    }
+
+    /// Runs a call to its end on the caller's thread. A reading operation is dropped on Ctrl-C; a changing one runs on to its
+    /// next safe point, and reports where things stand.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn call(&self, call: Call<'_>) -> Result<Answer> {
+        let Call { entry, args, profile, places, hooks, events, cancel } = call;
+        let cluster = match (entry.card.target, profile) {
+            (Target::Cluster, Some(profile)) => Some(self.cluster(profile)?),
+            _ => None,
+        };
+        self.block_on(async {
+            let ctx = Context { cluster, places, cancel: cancel.clone(), hooks, events };
+            let work = AssertUnwindSafe(entry.run(&ctx, args)).catch_unwind();
+            let done = if entry.card.effect == Effect::Reads {
+                tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return Err(Interrupted.into()),
+                    done = work => done,
+                }
+            } else {
+                work.await
+            };
+            done.unwrap_or_else(|panic| Err(panicked(&*panic)))
+        })
+    }
+
+    /// Returns the connections to a cluster, kept from an earlier call with the same profile where there was one.
+    ///
+    /// # Errors
+    /// What is wrong with the profile: an endpoint that is not a URL, a certificate that is none.
+    pub fn cluster(&self, profile: Profile) -> Result<Arc<Cluster>> {
+        let identity = profile.identity();
+        let mut clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = clusters.get(&identity) {
+            return Ok(Arc::clone(known));
+        }
+        // Channels register with the runtime when they are made.
+        let _entered = self.runtime.enter();
+        let cluster = Arc::new(Cluster::new(profile)?);
+        clusters.insert(identity, Arc::clone(&cluster));
+        Ok(cluster)
+    }
+
+    /// Runs a future to its end for a front end's own needs, such as completion.
+    #[expect(clippy::disallowed_methods, reason = "this is the one block_on")]
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        // The caller may itself stand in a hook of an outer call; see `Context::call`.
+        self.runtime.block_on(work)
+    }
+}

@@ -1,0 +1,72 @@
+//! The card of an operation: plain data that says what it is. Faces derive help, completion and the reference from it.
+
+/// What an operation is.
+#[derive(Debug, Clone, Copy)]
+pub struct Card {
+    /// Its words, for example `member add`. Nushell says `etcd member add`, Rhai says `etcd.member_add`.
+    pub name: &'static str,
+    /// One sentence, in the present tense, with its full stop.
+    pub summary: &'static str,
+    /// What its user should know: what can go wrong, what it never does. May be empty.
+    pub details: &'static str,
+    /// Other words under which people look for it.
+    pub search: &'static [&'static str],
+    /// What it does to its target.
+    pub effect: Effect,
+    /// What it works on.
+    pub target: Target,
+    /// Calls that show how it is used.
+    pub examples: &'static [Example],
+}
+
+impl Card {
+    /// Returns the name as one identifier, for a language in which names have no spaces.
+    pub fn identifier(&self) -> String {
+        self.name.replace([' ', '-'], "_")
+    }
+}
+
+/// What an operation does to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It only looks. Ctrl-C drops it where it is.
+    Reads,
+    /// It changes something. Ctrl-C stops it at the next safe point.
+    Changes,
+    /// It takes something away that cannot be had back.
+    Destroys,
+}
+
+/// What an operation works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A live cluster.
+    Cluster,
+    /// Nothing but its arguments.
+    Nothing,
+}
+
+/// A call that shows how an operation is used. It is data, so that each face writes it in its own language.
+#[derive(Debug, Clone, Copy)]
+pub struct Example {
+    /// What it shows.
+    pub about: &'static str,
+    /// The arguments by name; positional ones are recognised by the parameters.
+    pub args: &'static [(&'static str, Sample)],
+}
+
+/// An argument in an example.
+#[derive(Debug, Clone, Copy)]
+pub enum Sample {
+    /// Text, a path, a duration or a word.
+    Text(&'static str),
+    /// A whole number.
+    Int(i64),
+    /// A switch that is on.
+    On,
+    /// A list of texts.
+    List(&'static [&'static str]),
+    /// A callback that looks at its record and does nothing.
+    Hook,
+}

@@ -1,0 +1,1 @@
+//! Changing a cluster: observe, plan, approve, execute.

@@ -1,0 +1,94 @@
+//! What every call carries: the cluster it is about, the caller's folders, and the ways back to the caller while it runs.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Fault, Interrupted, Result};
+use crate::event::Event;
+use crate::places::Places;
+use crate::report::Row;
+use crate::rpc::Cluster;
+use crate::stream::{Pages, Rows};
+use crate::units::Hook;
+use crate::value::{Value, to_value};
+
+/// A callback of the caller's.
+pub type HookFn<'a> = Box<dyn Fn(Value) -> Result<Value> + 'a>;
+
+/// The context of one call.
+pub struct Context<'a> {
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) places: &'a Places,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) hooks: &'a [HookFn<'a>],
+    pub(crate) events: &'a dyn Fn(&Event),
+}
+
+impl Context<'_> {
+    /// Returns the cluster that the call is about.
+    ///
+    /// # Errors
+    /// The operation's card has no cluster as its target: a mistake of ours.
+    pub fn cluster(&self) -> Result<&Arc<Cluster>> {
+        self.cluster.as_ref().ok_or_else(|| NoCluster.into())
+    }
+
+    /// Returns the folders of the caller.
+    pub fn places(&self) -> &Places {
+        self.places
+    }
+
+    /// Returns the token that Ctrl-C cancels. A changing operation looks at it between its steps.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Fails when the caller has pressed Ctrl-C.
+    ///
+    /// # Errors
+    /// The call was interrupted.
+    pub fn check_cancel(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Tells the caller what happens.
+    pub fn emit(&self, event: &Event) {
+        (self.events)(event);
+    }
+
+    /// Runs a callback of the caller's on a record, and waits for it.
+    ///
+    /// # Errors
+    /// What the callback threw, in the caller's own form.
+    pub fn call(&self, hook: Hook, record: &impl serde::Serialize) -> Result<Value> {
+        let value = to_value(record).map_err(Error::internal)?;
+        let hook = usize::try_from(hook.0).ok().and_then(|number| self.hooks.get(number));
+        let hook = hook.ok_or_else(|| Error::internal("a callback that this call does not have"))?;
+        // The callback may call an operation again, which blocks; the runtime must know that this thread is busy.
+        tokio::task::block_in_place(|| hook(value))
+    }
+
+    /// Produces rows beside the call. `produce` owns what it needs, because it may outlive the call.
+    ///
+    /// # Errors
+    /// What goes wrong before the first page.
+    pub async fn rows<T, P, F>(&self, produce: P) -> Result<Rows<T>>
+    where
+        T: Row + Send + 'static,
+        P: FnOnce(Pages<T>) -> F,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        Rows::produce(&self.cancel, produce).await
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("this operation was called without a cluster")]
+struct NoCluster;
+
+impl Fault for NoCluster {
+    fn code(&self) -> &'static str {
+        "internal"
+    }
+}

@@ -1,0 +1,97 @@
+//! An operation, and the form in which the catalogue holds it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::args::{Args, Param, complete};
+use crate::card::Card;
+use crate::context::Context;
+use crate::error::Result;
+use crate::report::{Answer, Report, Shape};
+use crate::value::{Record, Value};
+
+/// One thing that etcdsh can do.
+pub trait Operation: 'static {
+    /// What it is.
+    const CARD: Card;
+    /// What it takes.
+    type Args: Args;
+    /// What it answers.
+    type Report: Report;
+
+    /// Does it.
+    fn run(ctx: &Context<'_>, args: Self::Args) -> impl Future<Output = Result<Self::Report>>;
+}
+
+type Run = for<'c> fn(&'c Context<'_>, Record) -> Pin<Box<dyn Future<Output = Result<Answer>> + 'c>>;
+
+/// An operation without its types.
+pub struct Entry {
+    /// What it is.
+    pub card: Card,
+    /// Its own parameters, positional ones first.
+    pub params: &'static [Param],
+    /// Parameters that it shares with a family of operations.
+    pub shared: &'static [Param],
+    /// The form of its answer.
+    pub shape: Shape,
+    run: Run,
+}
+
+/// Makes the catalogue's form of an operation.
+pub const fn entry<O: Operation>() -> Entry {
+    Entry {
+        card: O::CARD,
+        params: O::Args::PARAMS,
+        shared: O::Args::SHARED,
+        shape: O::Report::SHAPE,
+        run: |ctx, record| {
+            Box::pin(async move {
+                let args = O::Args::read(record)?;
+                O::run(ctx, args).await?.answer()
+            })
+        },
+    }
+}
+
+impl Entry {
+    /// Returns all parameters: positional, named, shared.
+    pub fn all_params(&self) -> impl Iterator<Item = &'static Param> {
+        self.params.iter().chain(self.shared)
+    }
+
+    /// Returns the positional parameters in order.
+    pub fn positional(&self) -> impl Iterator<Item = &'static Param> {
+        self.params.iter().filter(|param| param.positional)
+    }
+
+    /// Joins positional values and named ones into one record.
+    ///
+    /// # Errors
+    /// More values than places, or a parameter that is given twice.
+    pub fn join(&self, positional: Vec<Value>, mut named: Record) -> Result<Record> {
+        let places: Vec<_> = self.positional().collect();
+        if positional.len() > places.len() {
+            return Err(crate::args::BadArgument::TooMany {
+                operation: self.card.name,
+                takes: places.len(),
+                given: positional.len(),
+            }
+            .into());
+        }
+        for (param, value) in places.iter().zip(positional) {
+            if named.get(param.name).is_some() {
+                let help = "give it once, by place or by name";
+                return Err(crate::args::BadArgument::invalid(param.name, "is given twice", help).into());
+            }
+            named.insert(param.name, value);
+        }
+        Ok(named)
+    }
+
+    /// Completes the arguments and does it.
+    pub(crate) async fn run(&self, ctx: &Context<'_>, given: Record) -> Result<Answer> {
+        let record = complete(&[self.params, self.shared], given, &|path| ctx.places().absolute(path))?;
+        (self.run)(ctx, record).await
+    }
+}
