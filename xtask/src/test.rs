@@ -1,0 +1,51 @@
+//! `cargo xtask test`: setup, then every check that a change must pass, cheapest first.
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::cache;
+use crate::error::Result;
+use crate::process;
+use crate::settings::Settings;
+use crate::setup::{self, Need, took};
+
+/// The arguments of cargo for each stage. The programs are built before the tests, which start them.
+const STAGES: [&[&str]; 4] = [
+    &["fmt", "--all", "--check"],
+    &[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ],
+    &["build", "--workspace", "--bins"],
+    &["test", "--workspace"],
+];
+
+/// Runs every stage, up to the first that fails. The last one, the tests themselves, gets `args`.
+pub(crate) fn run(settings: &Settings, args: &[OsString]) -> Result<()> {
+    let started = Instant::now();
+    eprintln!("==> setup");
+    setup::run(settings, Need::Test)?;
+    let protoc = cache::protoc(&settings.cache).join("bin/protoc");
+    for stage in STAGES {
+        let mut cargo = Command::new(&settings.cargo);
+        cargo
+            .args(stage)
+            .args(args.iter().filter(|_| stage.first() == Some(&"test")))
+            .current_dir(&settings.root)
+            .env("PROTOC", settings.protoc.as_ref().unwrap_or(&protoc))
+            .env("ETCDSH_CACHE", &settings.cache);
+        let line = process::line(&cargo);
+        eprintln!("\n==> {line}");
+        let started = Instant::now();
+        let ended = process::run(&mut cargo);
+        eprintln!("<== {line}: {}", took(started));
+        ended?;
+    }
+    eprintln!("\nall passed in {}", took(started));
+    Ok(())
+}
