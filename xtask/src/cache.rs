@@ -31,6 +31,11 @@ pub(crate) fn etcd(cache: &Path, version: Version) -> PathBuf {
     cache.join("etcd").join(version.to_string())
 }
 
+/// The note that takes the place of an etcd which cannot be had. It says why.
+pub(crate) fn missing(cache: &Path, version: Version) -> PathBuf {
+    etcd(cache, version).with_added_extension("missing")
+}
+
 /// The cache, locked for writing until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -53,11 +58,8 @@ impl Cache {
             }
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
         }
-        let cache = Self {
-            root: root.to_owned(),
-            _lock: file,
-        };
-        remove(&cache.root.join("tmp"))?;
+        let cache = Self { root: root.to_owned(), _lock: file };
+        cache.clear()?;
         Ok(cache)
     }
 
@@ -75,34 +77,35 @@ impl Cache {
             fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         }
         remove(place)?;
-        fs::rename(made, place).map_err(Error::io("create", place))?;
+        fs::rename(made, place).map_err(Error::io("create", place))
+    }
+
+    /// Removes what the making of pieces left.
+    pub(crate) fn clear(&self) -> Result<()> {
         remove(&self.root.join("tmp"))
     }
 
-    /// Makes `place` a link to `target`, unless it is one already.
+    /// Makes `place` a link to `target`, unless it is one already, or is the target itself: the caller's `PATH` and
+    /// `ETCDSH_ETCD_DIR` may well name this cache.
     pub(crate) fn link(&self, target: &Path, place: &Path) -> Result<()> {
-        if fs::read_link(place).is_ok_and(|found| found == target) {
+        let real = target.canonicalize().map_err(Error::io("find", target))?;
+        if place.canonicalize().is_ok_and(|found| found == real) {
             return Ok(());
         }
         let link = self.stage("link")?.join("link");
-        symlink(target, &link).map_err(Error::io("create", &link))?;
+        symlink(&real, &link).map_err(Error::io("create", &link))?;
         self.publish(&link, place)
     }
 }
 
 /// Whether this folder and all these files in it are the cache's own, not links to someone else's.
 pub(crate) fn holds(folder: &Path, files: &[&str]) -> bool {
-    let own = |file: &&str| {
-        folder
-            .join(file)
-            .symlink_metadata()
-            .is_ok_and(|found| found.is_file())
-    };
+    let own = |file: &&str| folder.join(file).symlink_metadata().is_ok_and(|found| found.is_file());
     !folder.is_symlink() && files.iter().all(own)
 }
 
 /// Removes a file, a link or a folder, if there is one.
-fn remove(path: &Path) -> Result<()> {
+pub(crate) fn remove(path: &Path) -> Result<()> {
     let Ok(found) = path.symlink_metadata() else {
         return Ok(());
     };
@@ -137,17 +140,13 @@ mod tests {
         cache.link(&elsewhere, &place).unwrap();
         cache.link(&elsewhere, &place).unwrap();
         assert!(place.join("etcd").is_file());
-        assert!(
-            !holds(&place, &["etcd"]),
-            "a link is not the cache's own folder"
-        );
+        assert!(!holds(&place, &["etcd"]), "a link is not the cache's own folder");
 
         let made = cache.stage("piece").unwrap();
         cache.publish(&made, &place).unwrap();
-        assert!(
-            elsewhere.join("etcd").is_file(),
-            "what was linked to stays as it is"
-        );
+        cache.link(&place, &place).unwrap();
+        assert!(holds(&place, &[]), "a piece is never linked to itself");
+        assert!(elsewhere.join("etcd").is_file(), "what was linked to stays as it is");
         fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -19,18 +19,12 @@ pub(crate) struct Error {
 impl Error {
     /// A failure of the task itself.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 1,
-        }
+        Self { message: message.into(), code: 1 }
     }
 
     /// A command line that was not understood.
     pub(crate) fn usage(message: &str) -> Self {
-        Self {
-            message: message.to_owned(),
-            code: 2,
-        }
+        Self { message: message.to_owned(), code: 2 }
     }
 
     /// A file operation that failed, for use in `map_err`.

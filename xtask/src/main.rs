@@ -47,10 +47,7 @@ fn dispatch(args: &[OsString]) -> Result<()> {
         ["setup"] | ["setup", "--for", "test"] => setup::run(&Settings::read()?, Need::Test),
         ["setup", "--for", "try"] => setup::run(&Settings::read()?, Need::Try),
         ["test", ..] => test::run(&Settings::read()?, args.get(1..).unwrap_or_default()),
-        [] => Err(Error::usage(USAGE)),
-        _ => Err(Error::usage(&format!(
-            "`{}` is not a task\n\n{USAGE}",
-            words.join(" ")
-        ))),
+        [] => Err(Error::usage(&format!("name a task\n\n{USAGE}"))),
+        _ => Err(Error::usage(&format!("`{}` is not a task\n\n{USAGE}", words.join(" ")))),
     }
 }

@@ -10,35 +10,23 @@ use crate::version::Version;
 
 /// Runs a program to its end. What it prints goes where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .map_err(|error| cannot_start(command, &error))?;
+    let status = command.status().map_err(|error| cannot_start(command, &error))?;
     if status.success() {
         return Ok(());
     }
-    Err(Error {
-        message: format!("`{}` ended with {status}", line(command)),
-        code: code(status),
-    })
+    Err(Error { message: format!("`{}` ended with {status}", line(command)), code: code(status) })
 }
 
 /// Runs a program to its end and keeps what it prints. The last line of its stderr explains a failure.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .map_err(|error| cannot_start(command, &error))?;
+    let output = command.output().map_err(|error| cannot_start(command, &error))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let reason = stderr.lines().rfind(|line| !line.trim().is_empty());
     Err(Error {
-        message: format!(
-            "`{}` ended with {}: {}",
-            line(command),
-            output.status,
-            reason.unwrap_or("it gave no reason")
-        ),
+        message: format!("`{}` ended with {}: {}", line(command), output.status, reason.unwrap_or("it gave no reason")),
         code: code(output.status),
     })
 }
@@ -46,36 +34,24 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 /// The version that a program prints for `--version`.
 pub(crate) fn version(program: &Path) -> Result<Version> {
     let text = read(Command::new(program).arg("--version"))?;
-    Version::find(&text)
-        .ok_or_else(|| Error::new(format!("{} prints no version", program.display())))
+    Version::find(&text).ok_or_else(|| Error::new(format!("{} prints no version", program.display())))
 }
 
 /// The command as a person would type it, near enough for a message.
 pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
-    std::iter::once(name)
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once(name).chain(command.get_args()).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 fn cannot_start(command: &Command, error: &io::Error) -> Error {
-    Error::new(format!(
-        "cannot start {}: {error}",
-        command.get_program().display()
-    ))
+    Error::new(format!("cannot start {}: {error}", command.get_program().display()))
 }
 
 /// The exit code a shell would report.
 fn code(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok())
-        .filter(|code| *code != 0)
-        .unwrap_or(1)
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(1)
 }
 
 #[cfg(test)]

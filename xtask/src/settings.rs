@@ -40,10 +40,7 @@ impl Settings {
             cargo: set("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             cache: absolute(&cache)?,
             path: split(set("PATH")),
-            etcd_dirs: split(set("ETCDSH_ETCD_DIR"))
-                .iter()
-                .map(|folder| absolute(folder))
-                .collect::<Result<_>>()?,
+            etcd_dirs: split(set("ETCDSH_ETCD_DIR")).iter().map(|folder| absolute(folder)).collect::<Result<_>>()?,
             protoc: set("PROTOC").map(PathBuf::from),
             ci: set("CI").is_some_and(|value| value == "true"),
         })
@@ -60,11 +57,9 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 fn split(value: Option<OsString>) -> Vec<PathBuf> {
-    value.as_deref().map_or_else(Vec::new, |value| {
-        env::split_paths(value)
-            .filter(|folder| folder != Path::new(""))
-            .collect()
-    })
+    value
+        .as_deref()
+        .map_or_else(Vec::new, |value| env::split_paths(value).filter(|folder| folder != Path::new("")).collect())
 }
 
 fn cache_path(
@@ -83,17 +78,12 @@ fn cache_path(
 }
 
 fn search(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
-    folders
-        .iter()
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(name))
-        .find(|file| is_program(file))
+    folders.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| is_program(file))
 }
 
 /// Whether this is a file that may be executed.
 pub(crate) fn is_program(file: &Path) -> bool {
-    file.metadata()
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -106,36 +96,22 @@ mod tests {
         let none = None::<&str>;
         let chosen = |own, xdg, home| cache_path(own, xdg, home);
         assert_eq!(chosen(Some("c"), Some("/x"), Some("/h")), Some("c".into()));
-        assert_eq!(
-            chosen(none, Some("/x"), Some("/h")),
-            Some("/x/etcdsh".into())
-        );
-        assert_eq!(
-            chosen(none, Some("x"), Some("/h")),
-            Some("/h/.cache/etcdsh".into())
-        );
-        assert_eq!(
-            chosen(none, none, Some("/h")),
-            Some("/h/.cache/etcdsh".into())
-        );
+        assert_eq!(chosen(none, Some("/x"), Some("/h")), Some("/x/etcdsh".into()));
+        assert_eq!(chosen(none, Some("x"), Some("/h")), Some("/h/.cache/etcdsh".into()));
+        assert_eq!(chosen(none, none, Some("/h")), Some("/h/.cache/etcdsh".into()));
         assert_eq!(chosen(none, none, none), None);
     }
 
     #[test]
     fn folder_lists_skip_empty_entries() {
-        assert_eq!(
-            split(Some("/a::b:".into())),
-            [PathBuf::from("/a"), PathBuf::from("b")]
-        );
+        assert_eq!(split(Some("/a::b:".into())), [PathBuf::from("/a"), PathBuf::from("b")]);
         assert!(split(None).is_empty());
     }
 
     #[test]
     fn a_search_takes_the_first_executable_file() {
         let base = env::temp_dir().join(format!("xtask-search-{}", std::process::id()));
-        let folders: Vec<_> = ["folder", "plain", "good", "later"]
-            .map(|name| base.join(name))
-            .into();
+        let folders: Vec<_> = ["folder", "plain", "good", "later"].map(|name| base.join(name)).into();
         for folder in &folders {
             fs::create_dir_all(folder).unwrap();
         }

@@ -33,14 +33,17 @@ pub(crate) fn run(settings: &Settings, need: Need) -> Result<()> {
             Need::Test => etcd::get_matrix(settings, &cache),
         },
     ];
-    let problems: Vec<String> = steps
-        .into_iter()
-        .filter_map(Result::err)
-        .map(|error| error.message)
-        .collect();
+    cache.clear()?;
+    all(steps)?;
+    let place = settings.cache.display();
+    say("setup", &format!("done in {}: {place}", took(started)));
+    Ok(())
+}
+
+/// One error out of all that went wrong.
+fn all(steps: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let problems: Vec<String> = steps.into_iter().filter_map(|step| step.err().map(|error| error.message)).collect();
     if problems.is_empty() {
-        let place = settings.cache.display();
-        say("setup", &format!("done in {}: {place}", took(started)));
         return Ok(());
     }
     Err(Error::new(problems.join("\nerror: ")))

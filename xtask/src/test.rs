@@ -13,14 +13,7 @@ use crate::setup::{self, Need, took};
 /// The arguments of cargo for each stage. The programs are built before the tests, which start them.
 const STAGES: [&[&str]; 4] = [
     &["fmt", "--all", "--check"],
-    &[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ],
+    &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
     &["build", "--workspace", "--bins"],
     &["test", "--workspace"],
 ];

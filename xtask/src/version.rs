@@ -17,11 +17,7 @@ pub(crate) struct Version {
 impl Version {
     /// A release number from its parts.
     pub(crate) const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
+        Self { major, minor, patch }
     }
 
     /// The first release number in what a program printed, such as `etcd Version: 3.6.16`.
@@ -66,10 +62,7 @@ mod tests {
         let etcd = "etcd Version: 3.6.16\nGit SHA: Not provided\nGo Version: go1.26.8\n";
         assert_eq!(Version::find(etcd), Some(Version::new(3, 6, 16)));
         assert_eq!(Version::find("0.115.1\n"), Some(Version::new(0, 115, 1)));
-        assert_eq!(
-            Version::find("libprotoc 25.1"),
-            Some(Version::new(25, 1, 0))
-        );
+        assert_eq!(Version::find("libprotoc 25.1"), Some(Version::new(25, 1, 0)));
         assert_eq!(Version::find("v3.5.35"), Some(Version::new(3, 5, 35)));
         assert_eq!(Version::find("no version in 1 word, nor in a.b"), None);
         assert_eq!(Version::find("1.2.3.4 3.7.0-rc.0"), None);

@@ -13,7 +13,7 @@ use crate::version::Version;
 /// Unpacks etcd and etcdctl into a folder under `stage`, and returns it.
 pub(super) fn unpack(settings: &Settings, version: Version, stage: &Path) -> Result<PathBuf> {
     let tool = |name| {
-        let missing = || Error::new(format!("there is no {name}, which gets it from Debian 12"));
+        let missing = || Error::new(format!("{name}, which gets it from Debian 12's packages, is not on PATH"));
         settings.on_path(name).ok_or_else(missing)
     };
     let (apt, dpkg) = (tool("apt-get")?, tool("dpkg")?);

@@ -47,77 +47,75 @@ pub(super) fn get_one(settings: &Settings, cache: &Cache) -> Result<()> {
         let program = settings.on_path("etcd")?;
         examine(program.parent()?)
     };
-    let newest = given(settings)?
-        .into_iter()
-        .max_by_key(|given| given.version);
+    let newest = given(settings)?.into_iter().max_by_key(|given| given.version);
     let usable = |given: &Given| given.version >= FROM_DEBIAN;
     if let Some(found) = newest.or_else(on_path).filter(usable) {
         report(&found);
         return Ok(());
     }
-    let release = releases()?
-        .into_iter()
-        .find(|release| release.minor == FOR_TRY);
-    let release =
-        release.ok_or_else(|| Error::new(format!("etcd {FOR_TRY} is not in the matrix")))?;
-    get_built(settings, cache, release)
+    let mut releases = releases()?;
+    releases.retain(|release| release.minor == FOR_TRY);
+    releases.retain(|release| !ready(cache, release.version));
+    get_built(settings, cache, &releases)
 }
 
 /// Makes sure that every version of the matrix is in the cache.
 pub(super) fn get_matrix(settings: &Settings, cache: &Cache) -> Result<()> {
     let given = given(settings)?;
-    let releases = releases()?;
-    let mut problems = Vec::new();
-    match find(&given, FROM_DEBIAN) {
-        Some(found) => problems.extend(link(cache, found).err()),
-        None => problems.extend(get_packaged(settings, cache, FROM_DEBIAN).err()),
+    let packaged = match find(&given, FROM_DEBIAN) {
+        Some(found) => link(cache, found),
+        None => get_packaged(settings, cache, FROM_DEBIAN),
+    };
+    let mut steps = vec![packaged];
+    let mut missing = Vec::new();
+    for release in releases()? {
+        match find(&given, release.version) {
+            Some(found) => steps.push(link(cache, found)),
+            None if ready(cache, release.version) => {}
+            None => missing.push(release),
+        }
     }
-    for release in releases {
-        let got = match find(&given, release.version) {
-            Some(found) => link(cache, found),
-            None => get_built(settings, cache, release),
-        };
-        problems.extend(got.err());
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let messages: Vec<_> = problems.iter().map(ToString::to_string).collect();
-    Err(Error::new(messages.join("\nerror: ")))
+    steps.push(get_built(settings, cache, &missing));
+    super::all(steps)
 }
 
-fn get_built(settings: &Settings, cache: &Cache, release: Release) -> Result<()> {
-    let Release { minor, version } = release;
-    let place = cache::etcd(&cache.root, version);
-    let piece = format!("etcd {version}");
-    if cache::holds(&place, programs(version)) {
-        say(&piece, "ready");
+/// Whether the cache has this version.
+fn ready(cache: &Cache, version: Version) -> bool {
+    let ready = cache::holds(&cache::etcd(&cache.root, version), programs(version));
+    if ready {
+        say(&format!("etcd {version}"), "ready");
+    }
+    ready
+}
+
+fn get_built(settings: &Settings, cache: &Cache, missing: &[Release]) -> Result<()> {
+    if missing.is_empty() {
         return Ok(());
     }
-    let started = Instant::now();
-    say(
-        &piece,
-        "building with Go: a minute or two for the first version, less for each further one",
-    );
-    let stage = cache.stage("etcd")?;
-    let module = settings.root.join("xtask/etcd").join(minor);
-    go::build(settings, &module, version, &stage)?;
-    check(&stage, version)?;
-    cache.publish(&stage, &place)?;
-    say(&piece, &format!("built in {}", took(started)));
+    let versions: Vec<_> = missing.iter().map(|release| release.version).collect();
+    let go = go::find(settings, &versions)?;
+    for Release { minor, version } in missing {
+        let started = Instant::now();
+        let piece = format!("etcd {version}");
+        say(&piece, "building with Go: two or three minutes for the first version, less for each further one");
+        let stage = cache.stage("etcd")?;
+        let module = settings.root.join("xtask/etcd").join(minor);
+        go::build(&go, &module, *version, &stage)?;
+        check(&stage, *version)?;
+        cache.publish(&stage, &cache::etcd(&cache.root, *version))?;
+        say(&piece, &format!("built in {}", took(started)));
+    }
     Ok(())
 }
 
 /// Gets the version that cannot be built. Not every machine can have it, so its absence is told, not fatal, except
 /// in CI, where a smaller matrix must not pass for the whole.
 fn get_packaged(settings: &Settings, cache: &Cache, version: Version) -> Result<()> {
-    let place = cache::etcd(&cache.root, version);
-    let piece = format!("etcd {version}");
-    if cache::holds(&place, programs(version)) {
-        say(&piece, "ready");
+    if ready(cache, version) {
         return Ok(());
     }
-    let note = place.with_added_extension("missing");
+    let piece = format!("etcd {version}");
+    let note = cache::missing(&cache.root, version);
     if let Some(reason) = recent(&note).filter(|_| !settings.ci) {
         say(&piece, &format!("NOT TESTED: {}", reason.trim()));
         return Ok(());
@@ -125,16 +123,12 @@ fn get_packaged(settings: &Settings, cache: &Cache, version: Version) -> Result<
     let started = Instant::now();
     say(&piece, "from Debian's packages, about 13 MB");
     let stage = cache.stage("etcd")?;
-    let made = debian::unpack(settings, version, &stage).and_then(|made| {
-        check(&made, version)?;
-        Ok(made)
-    });
+    let made = debian::unpack(settings, version, &stage).and_then(|made| check(&made, version).map(|()| made));
     match made {
         Ok(made) => {
-            cache.publish(&made, &place)?;
+            cache.publish(&made, &cache::etcd(&cache.root, version))?;
             say(&piece, &format!("unpacked in {}", took(started)));
-            // A note that is not there is what this wants.
-            fs::remove_file(&note).or(Ok(()))
+            cache::remove(&note)
         }
         Err(error) => not_tested(settings, &piece, &note, &error),
     }
@@ -160,7 +154,8 @@ fn recent(note: &Path) -> Option<String> {
 
 fn link(cache: &Cache, found: &Given) -> Result<()> {
     report(found);
-    cache.link(&found.folder, &cache::etcd(&cache.root, found.version))
+    cache.link(&found.folder, &cache::etcd(&cache.root, found.version))?;
+    cache::remove(&cache::missing(&cache.root, found.version))
 }
 
 fn report(found: &Given) {
@@ -173,20 +168,15 @@ fn report(found: &Given) {
 fn given(settings: &Settings) -> Result<Vec<Given>> {
     let mut found = Vec::new();
     for folder in &settings.etcd_dirs {
-        let entries =
-            fs::read_dir(folder).map_err(Error::io("read, from ETCDSH_ETCD_DIR,", folder))?;
-        let mut below: Vec<_> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect();
+        let entries = fs::read_dir(folder).map_err(Error::io("read, from ETCDSH_ETCD_DIR,", folder))?;
+        let mut below: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         below.sort();
         let before = found.len();
         found.extend(examine(folder));
         found.extend(below.iter().filter_map(|folder| examine(folder)));
         if found.len() == before {
             let folder = folder.display();
-            return Err(Error::new(format!(
-                "ETCDSH_ETCD_DIR: there is no working etcd in {folder}"
-            )));
+            return Err(Error::new(format!("ETCDSH_ETCD_DIR: there is no working etcd in {folder}")));
         }
     }
     Ok(found)
@@ -199,10 +189,7 @@ fn examine(folder: &Path) -> Option<Given> {
         return None;
     }
     match process::version(&program) {
-        Ok(version) => Some(Given {
-            version,
-            folder: folder.to_owned(),
-        }),
+        Ok(version) => Some(Given { version, folder: folder.to_owned() }),
         Err(error) => {
             say("etcd", &format!("passed over: {error}"));
             None
@@ -212,30 +199,20 @@ fn examine(folder: &Path) -> Option<Given> {
 
 /// The first given server of this version that has all its programs beside it.
 fn find(given: &[Given], version: Version) -> Option<&Given> {
-    given
-        .iter()
-        .filter(|given| given.version == version)
-        .find(|given| {
-            let missing = |name: &&&str| !settings::is_program(&given.folder.join(name));
-            let Some(missing) = programs(version).iter().find(missing) else {
-                return true;
-            };
-            let folder = given.folder.display();
-            say(
-                &format!("etcd {version}"),
-                &format!("{folder} passed over: it has no {missing}"),
-            );
-            false
-        })
+    given.iter().filter(|given| given.version == version).find(|given| {
+        let missing = |name: &&&str| !settings::is_program(&given.folder.join(name));
+        let Some(missing) = programs(version).iter().find(missing) else {
+            return true;
+        };
+        let folder = given.folder.display();
+        say(&format!("etcd {version}"), &format!("{folder} passed over: it has no {missing}"));
+        false
+    })
 }
 
 /// What a release consists of. etcdutl came with 3.5.
 fn programs(version: Version) -> &'static [&'static str] {
-    if version < Version::new(3, 5, 0) {
-        &["etcd", "etcdctl"]
-    } else {
-        &["etcd", "etcdctl", "etcdutl"]
-    }
+    if version < Version::new(3, 5, 0) { &["etcd", "etcdctl"] } else { &["etcd", "etcdctl", "etcdutl"] }
 }
 
 /// Refuses what does not run, or is not what was asked for.
@@ -249,9 +226,8 @@ fn check(folder: &Path, version: Version) -> Result<()> {
 
 fn releases() -> Result<Vec<Release>> {
     let release = |(minor, module)| {
-        let version = pinned(module, "server").ok_or_else(|| {
-            Error::new(format!("xtask/etcd/{minor}/go.mod names no server version"))
-        })?;
+        let version = pinned(module, "server")
+            .ok_or_else(|| Error::new(format!("xtask/etcd/{minor}/go.mod names no server version")))?;
         Ok(Release { minor, version })
     };
     FROM_GO.into_iter().map(release).collect()
@@ -260,9 +236,7 @@ fn releases() -> Result<Vec<Release>> {
 /// The version that a `go.mod` pins for one of etcd's modules.
 fn pinned(module: &str, name: &str) -> Option<Version> {
     let path = format!("go.etcd.io/etcd/{name}/v3 ");
-    let line = module
-        .lines()
-        .find_map(|line| line.trim().strip_prefix(&path));
+    let line = module.lines().find_map(|line| line.trim().strip_prefix(&path));
     Version::find(line?)
 }
 
@@ -273,18 +247,9 @@ mod tests {
     #[test]
     fn each_module_pins_its_three_programs_to_one_version_of_its_minor() {
         for (release, (minor, module)) in releases().unwrap().iter().zip(FROM_GO) {
-            assert!(
-                release
-                    .version
-                    .to_string()
-                    .starts_with(&format!("{minor}."))
-            );
+            assert!(release.version.to_string().starts_with(&format!("{minor}.")));
             for name in ["server", "etcdctl", "etcdutl"] {
-                assert_eq!(
-                    pinned(module, name),
-                    Some(release.version),
-                    "{minor} {name}"
-                );
+                assert_eq!(pinned(module, name), Some(release.version), "{minor} {name}");
                 assert!(module.contains(&format!("\n\tgo.etcd.io/etcd/{name}/v3\n")));
             }
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::cache::{self, Cache};
@@ -30,8 +30,7 @@ pub(super) fn get(settings: &Settings, cache: &Cache) -> Result<()> {
     }
     let started = Instant::now();
     let stage = cache.stage("nu")?;
-    let made =
-        from_npm(settings, &stage).or_else(|reason| from_source(settings, &stage, &reason))?;
+    let made = from_npm(settings, &stage).or_else(|reason| from_source(settings, &stage, &reason))?;
     let version = process::version(&made.join("nu"))?;
     if version != VERSION {
         return Err(Error::new(format!("asked for nu {VERSION}, got {version}")));
@@ -58,23 +57,16 @@ fn is_script(program: &Path) -> bool {
 
 /// The npm package `nushell` depends on one package per platform, which holds nothing but the program; npm picks it.
 fn from_npm(settings: &Settings, stage: &Path) -> Result<PathBuf> {
-    let npm = settings
-        .on_path("npm")
-        .ok_or_else(|| Error::new("npm is not on PATH"))?;
+    let npm = settings.on_path("npm").ok_or_else(|| Error::new("npm is not on PATH"))?;
     say("nu", &format!("{VERSION} from npm, about 25 MB"));
-    let options = [
-        "--no-save",
-        "--no-audit",
-        "--no-fund",
-        "--ignore-scripts",
-        "--loglevel=error",
-    ];
+    let options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
     process::run(
         Command::new(npm)
             .args(["install", "--prefix"])
             .arg(stage)
             .args(options)
-            .arg(format!("nushell@{VERSION}")),
+            .arg(format!("nushell@{VERSION}"))
+            .stdout(Stdio::null()),
     )?;
     let packages = stage.join("node_modules/@nushell");
     fs::read_dir(&packages)
@@ -94,10 +86,7 @@ fn alone(program: &Path, stage: &Path) -> Result<PathBuf> {
 }
 
 fn from_source(settings: &Settings, stage: &Path, reason: &Error) -> Result<PathBuf> {
-    say(
-        "nu",
-        &format!("{VERSION} with cargo, 10 to 30 minutes ({reason})"),
-    );
+    say("nu", &format!("{VERSION} with cargo, 10 to 30 minutes ({reason})"));
     let mut install = Command::new(&settings.cargo);
     install
         .args(["install", "nu", "--locked", "--version"])

@@ -44,8 +44,7 @@ pub(super) fn get(settings: &Settings, cache: &Cache) -> Result<()> {
     copy(&include, &stage.join("include"))?;
     copy(&program, &stage.join("bin/protoc"))?;
     let program = stage.join("bin/protoc");
-    fs::set_permissions(&program, Permissions::from_mode(0o755))
-        .map_err(Error::io("make executable", &program))?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).map_err(Error::io("make executable", &program))?;
     let version = process::version(&program)?;
     cache.publish(&stage, &place)?;
     say("protoc", &format!("{version} copied"));
