@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: brings everything that a build, a try or a test needs into the cache.
 
 mod debian;
-mod etcd;
+pub(crate) mod etcd;
 mod go;
 mod nu;
 mod protoc;

@@ -146,6 +146,13 @@ fn not_tested(settings: &Settings, piece: &str, note: &Path, error: &Error) -> R
     fs::write(note, format!("{reason}\n")).map_err(Error::io("write", note))
 }
 
+/// Repeats which version the last setup could not get, and why.
+pub(crate) fn repeat_not_tested(settings: &Settings) {
+    if let Ok(reason) = fs::read_to_string(cache::missing(&settings.cache, FROM_DEBIAN)) {
+        say(&format!("etcd {FROM_DEBIAN}"), &format!("NOT TESTED: {}", reason.trim()));
+    }
+}
+
 /// What a note of the last day says.
 fn recent(note: &Path) -> Option<String> {
     let age = note.metadata().ok()?.modified().ok()?.elapsed().ok()?;
