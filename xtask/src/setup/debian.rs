@@ -1,5 +1,4 @@
-//! etcd 3.4 from Debian's packages, downloaded and unpacked without installing anything and without root. No Go build
-//! of it is offered: its modules cannot be built from outside its own tree.
+//! etcd 3.4 from Debian's packages, downloaded and unpacked without installing anything and without root.
 
 use std::fs;
 use std::path::{Path, PathBuf};

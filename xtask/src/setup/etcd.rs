@@ -11,7 +11,7 @@ use crate::settings::{self, Settings};
 use crate::setup::{debian, go, say, took};
 use crate::version::Version;
 
-/// The oldest version of the matrix, and the oldest that this project supports.
+/// The oldest version of the matrix.
 const FROM_DEBIAN: Version = Version::new(3, 4, 23);
 
 /// The others. Each module's `go.mod` is the place that names its version.
@@ -108,7 +108,7 @@ fn get_built(settings: &Settings, cache: &Cache, missing: &[Release]) -> Result<
     Ok(())
 }
 
-/// Gets the version that cannot be built. Not every machine can have it, so its absence is told, not fatal, except
+/// Gets the version that comes as packages. Not every machine can have it, so its absence is told, not fatal, except
 /// in CI, where a smaller matrix must not pass for the whole.
 fn get_packaged(settings: &Settings, cache: &Cache, version: Version) -> Result<()> {
     if ready(cache, version) {
