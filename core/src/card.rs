@@ -13,6 +13,8 @@ pub struct Card {
     pub search: &'static [&'static str],
     /// What it does to its target.
     pub effect: Effect,
+    /// What a script must have been granted to use it.
+    pub capability: Capability,
     /// What it works on.
     pub target: Target,
     /// Calls that show how it is used.
@@ -36,6 +38,27 @@ pub enum Effect {
     Changes,
     /// It takes something away that cannot be had back.
     Destroys,
+}
+
+crate::choice! {
+    /// A family of powers that the caller of a script grants or withholds. It is not derived from the effect: saving a
+    /// snapshot only reads the cluster, and still writes all its data into a file.
+    pub enum Capability {
+        /// Looking. Every script may.
+        Read = "read",
+        /// Writing the data of a cluster into files.
+        Snapshot = "snapshot",
+        /// Changing how members work: alarms, compaction, defragmentation, leadership.
+        Maintain = "maintain",
+        /// Changing who belongs to a cluster.
+        Membership = "membership",
+        /// Making a data dir or a cluster out of saved data.
+        Restore = "restore",
+        /// Starting, breaking and stopping throwaway clusters on this machine.
+        Sandbox = "sandbox",
+        /// Starting programs on this machine.
+        Exec = "exec",
+    }
 }
 
 /// What an operation works on.

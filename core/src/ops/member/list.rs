@@ -1,7 +1,7 @@
 //! `member list`: who belongs to the cluster.
 
 use crate::args;
-use crate::card::{Card, Effect, Example, Target};
+use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::MemberId;
@@ -34,6 +34,7 @@ impl Operation for MemberList {
         details: "",
         search: &["etcdctl", "membership", "peers"],
         effect: Effect::Reads,
+        capability: Capability::Read,
         target: Target::Cluster,
         examples: &[Example { about: "List the members", args: &[] }],
     };
