@@ -115,3 +115,27 @@ pub struct RangePage {
     /// How many keys the range holds altogether.
     pub count: i64,
 }
+
+/// The hash of a member's store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashKv {
+    /// Whose.
+    pub member_id: MemberId,
+    /// The hash of all changes from the compacted revision to the one that was asked for.
+    pub hash: u32,
+    /// The revision that the hash is for; from 3.6 on.
+    pub hash_revision: Option<Revision>,
+    /// The revision that the store was compacted to. Hashes of differently compacted stores do not compare.
+    pub compact_revision: Option<Revision>,
+}
+
+/// A piece of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotChunk {
+    /// The bytes.
+    pub blob: Vec<u8>,
+    /// How many bytes come after it.
+    pub remaining: u64,
+    /// The version of the data's form; empty before 3.6.
+    pub version: String,
+}

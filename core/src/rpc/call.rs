@@ -1,0 +1,96 @@
+//! How every call runs: connect, send, wait, all within one deadline; then the answer or a classified error.
+
+use std::time::{Duration, Instant};
+
+use etcd_client::Error as EtcdError;
+use tokio::time::timeout_at;
+
+use super::error::{Failure, RpcError};
+use super::link::Connection;
+use super::node::Node;
+use crate::error::{Fault, Sent};
+
+/// Whether a call may be sent twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It only reads: when the connection is lost under it, it is sent once more.
+    Read,
+    /// It changes the cluster: it is sent again only if the server said that it did not do it.
+    Change,
+}
+
+impl Node {
+    /// Runs a call to its answer or its deadline.
+    pub(super) async fn call<T, F>(
+        &self,
+        method: &'static str,
+        kind: Kind,
+        deadline: Instant,
+        once: impl Fn() -> F,
+    ) -> Result<T, RpcError>
+    where
+        F: Future<Output = Result<T, EtcdError>>,
+    {
+        let started = Instant::now();
+        let bound = deadline.saturating_duration_since(started);
+        let done = self.attempts(method, kind, deadline, bound, once).await;
+        let outcome = done.as_ref().err().map_or("ok", Fault::code);
+        tracing::debug!(method, endpoint = %self.endpoint(), took = ?started.elapsed(), outcome, "rpc");
+        done
+    }
+
+    async fn attempts<T, F>(
+        &self,
+        method: &'static str,
+        kind: Kind,
+        deadline: Instant,
+        bound: Duration,
+        once: impl Fn() -> F,
+    ) -> Result<T, RpcError>
+    where
+        F: Future<Output = Result<T, EtcdError>>,
+    {
+        let mut repeated = false;
+        loop {
+            let connection = self.connection(deadline, bound).await?;
+            let error = match self.attempt(method, deadline, bound, &connection, once()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let lost = matches!(error.failure(), Failure::Lost { .. });
+            if repeated || !lost || kind == Kind::Change {
+                return Err(error);
+            }
+            repeated = true;
+        }
+    }
+
+    async fn connection(&self, deadline: Instant, bound: Duration) -> Result<Connection, RpcError> {
+        let late = |_| {
+            let failure = Failure::Timeout { waiting_for: "the connection".to_owned(), bound };
+            RpcError::never_sent(self.endpoint(), failure)
+        };
+        timeout_at(deadline.into(), self.link.connection()).await.map_err(late)?
+    }
+
+    async fn attempt<T>(
+        &self,
+        method: &'static str,
+        deadline: Instant,
+        bound: Duration,
+        connection: &Connection,
+        call: impl Future<Output = Result<T, EtcdError>>,
+    ) -> Result<T, RpcError> {
+        let before = connection.wire.received();
+        match timeout_at(deadline.into(), call).await {
+            Ok(done) => done.map_err(|error| super::classify::classify(self.endpoint(), error, &connection.wire)),
+            Err(_) => {
+                if connection.wire.received() == before {
+                    self.link.retire(connection);
+                }
+                let failure = Failure::Timeout { waiting_for: format!("the answer to {method}"), bound };
+                Err(RpcError::new(self.endpoint(), Sent::Maybe, failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What can go wrong between us and a member.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::error::{Fault, Sent};
+use crate::id::ClusterId;
+
+use super::answers::Answer;
+
+/// A call that failed: where, and whether it was sent.
+#[derive(Debug, Clone)]
+pub struct RpcError(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: Endpoint,
+    sent: Sent,
+    failure: Failure,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The name of the host leads to no address.
+    #[error("the name {host:?} cannot be resolved")]
+    Dns {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: Arc<io::Error>,
+    },
+    /// There is no connection to be had.
+    #[error("cannot connect")]
+    Unreachable {
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Connecting took too long.
+    #[error("not connected within {bound:?}; waited for {waiting_for}")]
+    ConnectTimeout {
+        /// What was awaited at the end.
+        waiting_for: &'static str,
+        /// For how long.
+        bound: Duration,
+    },
+    /// The answer took too long.
+    #[error("no answer within {bound:?}; waited for {waiting_for}")]
+    Timeout {
+        /// What was awaited at the end.
+        waiting_for: String,
+        /// For how long.
+        bound: Duration,
+    },
+    /// The connection ended before the answer.
+    #[error("the connection was lost")]
+    Lost {
+        /// How it ended.
+        source: Arc<io::Error>,
+    },
+    /// Whoever listens there is not etcd.
+    #[error("this is not etcd; it answered {answered:?}")]
+    NotEtcd {
+        /// The first that it said.
+        answered: String,
+    },
+    /// The server answered with an error.
+    #[error("{message}")]
+    Answered {
+        /// What is known about that error.
+        answer: &'static Answer,
+        /// In the server's words.
+        message: String,
+    },
+    /// The server's answer makes no sense.
+    #[error("the server's answer makes no sense: {0}")]
+    Protocol(String),
+    /// The endpoint belongs to another cluster than the one that was seen before.
+    #[error("this is the cluster {found}, but {known} is the cluster {expected}")]
+    ClusterMismatch {
+        /// The cluster of this endpoint.
+        found: ClusterId,
+        /// What said otherwise: an endpoint, or the profile.
+        known: String,
+        /// The cluster that it named.
+        expected: ClusterId,
+    },
+}
+
+impl RpcError {
+    pub(super) fn new(endpoint: &Endpoint, sent: Sent, failure: Failure) -> Self {
+        RpcError(Arc::new(Inner { endpoint: endpoint.clone(), sent, failure }))
+    }
+
+    pub(super) fn never_sent(endpoint: &Endpoint, failure: Failure) -> Self {
+        RpcError::new(endpoint, Sent::Never, failure)
+    }
+
+    pub(super) fn protocol(endpoint: &Endpoint, problem: impl Into<String>) -> Self {
+        RpcError::new(endpoint, Sent::Answered, Failure::Protocol(problem.into()))
+    }
+
+    /// Returns why.
+    pub fn failure(&self) -> &Failure {
+        &self.0.failure
+    }
+}
+
+impl fmt::Display for RpcError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.endpoint, self.0.failure)
+    }
+}
+
+impl std::error::Error for RpcError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The failure's own text is part of ours, so the chain goes on with what lies behind it.
+        self.0.failure.source()
+    }
+}
+
+impl Fault for RpcError {
+    fn code(&self) -> &'static str {
+        match self.failure() {
+            Failure::Dns { .. } => "dns",
+            Failure::Unreachable { .. } => "unreachable",
+            Failure::ConnectTimeout { .. } => "connect_timeout",
+            Failure::Timeout { .. } => "timeout",
+            Failure::Lost { .. } => "connection_lost",
+            Failure::NotEtcd { .. } => "not_etcd",
+            Failure::Answered { answer, .. } => answer.code,
+            Failure::Protocol(_) => "protocol",
+            Failure::ClusterMismatch { .. } => "cluster_mismatch",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self.failure() {
+            Failure::Answered { answer, .. } => answer.help.map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(self.0.sent)
+    }
+
+    fn retryable(&self) -> bool {
+        match self.failure() {
+            Failure::Answered { answer, .. } => answer.retryable,
+            Failure::Unreachable { .. }
+            | Failure::ConnectTimeout { .. }
+            | Failure::Timeout { .. }
+            | Failure::Lost { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        Some(self.0.endpoint.to_string())
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading keys: in pages, or as a stream where the server has it.
+
+use std::time::Instant;
+
+use etcd_client::GetOptions;
+use etcd_client::proto::{PbKeyValue, PbRangeResponse};
+
+use super::call::Kind;
+use super::error::RpcError;
+use super::node::Node;
+use super::types::{Consistency, KeyValue, RangePage, RangeQuery};
+use crate::error::Result;
+use crate::id::{LeaseId, Revision};
+
+/// What etcdctl allows too; tonic's own limit is 4 MiB, less than one page.
+const LARGEST_ANSWER: usize = 2 << 30;
+
+impl Node {
+    /// Reads a page of keys.
+    ///
+    /// # Errors
+    /// It did not answer in time, or with an error.
+    pub async fn range(&self, query: &RangeQuery, deadline: Instant) -> Result<RangePage> {
+        let ask = || {
+            let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+            let (key, options) = request(query);
+            async move { kv.get(key, Some(options)).await }
+        };
+        let answer = self.call("Range", Kind::Read, deadline, ask).await?.0;
+        Ok(self.read_page(answer)?)
+    }
+
+    fn read_page(&self, answer: PbRangeResponse) -> Result<RangePage, RpcError> {
+        let header = self.header(answer.header)?;
+        let revision = Revision(self.not_negative("revision", header.revision)?);
+        let count = self.not_negative("number of keys", answer.count)?;
+        Ok(RangePage { revision, items: answer.kvs.into_iter().map(item).collect(), more: answer.more, count })
+    }
+}
+
+fn item(pair: PbKeyValue) -> KeyValue {
+    KeyValue {
+        key: pair.key,
+        value: pair.value,
+        create_revision: Revision(pair.create_revision),
+        mod_revision: Revision(pair.mod_revision),
+        version: pair.version,
+        // A lease's id is a signed number on the wire, and the same bits in hex everywhere else.
+        lease: Some(LeaseId(pair.lease.cast_unsigned())).filter(|lease| lease.0 != 0),
+    }
+}
+
+fn request(query: &RangeQuery) -> (Vec<u8>, GetOptions) {
+    let mut options = GetOptions::new().with_limit(query.limit).with_revision(query.revision);
+    if !query.end.is_empty() {
+        options = options.with_range(query.end.clone());
+    }
+    if query.keys_only {
+        options = options.with_keys_only();
+    }
+    if query.count_only {
+        options = options.with_count_only();
+    }
+    if query.consistency == Consistency::Serializable {
+        options = options.with_serializable();
+    }
+    // The server refuses an empty key, and means the very first one by a single zero byte.
+    let key = if query.key.is_empty() { vec![0] } else { query.key.clone() };
+    (key, options)
+}
