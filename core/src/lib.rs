@@ -14,6 +14,7 @@ pub mod context;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod file;
 pub mod id;
 pub mod member;
 pub mod operation;
@@ -26,6 +27,7 @@ pub mod sandbox;
 pub mod stream;
 pub mod units;
 pub mod value;
+pub mod version;
 pub mod wait;
 
 pub use error::{Error, Result};

@@ -1,3 +1,12 @@
 //! The operations, one per file; the folders follow the words of the command.
 
+pub mod alarm;
+pub mod can;
+pub mod get;
+pub mod health;
+pub mod keys;
+pub mod leader;
 pub mod member;
+pub mod quorum;
+pub mod snapshot;
+pub mod status;

@@ -1,0 +1,385 @@
+//! Carrying out an approved plan: the only code that sends a changing RPC. Before each step it looks again; what is true already
+//! is not done again; and an answer that is lost is found out by reading, never by repeating.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::change::guard::Approved;
+use crate::change::journal::{Entry, Journal};
+use crate::change::observe::{Depth, observe};
+use crate::change::plan::{Action, Plan, Step};
+use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, count, plan_table};
+use crate::change::view::{ClusterView, MemberView};
+use crate::context::Context;
+use crate::error::{Error, Fault, Interrupted, Result, Sent};
+use crate::event::Event;
+use crate::id::MemberId;
+use crate::rpc::{Cluster, Node};
+use crate::value::{Record, Value, to_value};
+use crate::wait::{Look, pause, until};
+
+/// Carries out a plan.
+///
+/// # Errors
+/// [`Stopped`], with the report so far, when a step failed or Ctrl-C was pressed; an error of the journal before anything was
+/// changed.
+pub async fn execute(ctx: &Context<'_>, approved: Approved, before: &ClusterView, bound: Duration) -> Result<ChangeReport> {
+    let plan = approved.plan();
+    let mut journal = Journal::start(&ctx.places().state, plan.operation)?;
+    journal.write(Entry::Plan { plan, allow: approved.allow() })?;
+    let mut report = start_report(plan, before, &journal);
+    let mut run = Run { ctx, cluster: ctx.cluster()?, approved: &approved, bound, added: None };
+    for (at, step) in plan.steps.iter().enumerate() {
+        ctx.emit(&Event::Step { number: at + 1, of: plan.steps.len(), step: describe(step, before) });
+        let start = Instant::now();
+        let taken = run.take(step, at, &mut journal).await;
+        let (outcome, detail) = match &taken {
+            Ok((outcome, detail)) => (*outcome, detail.clone()),
+            Err(error) if error.code() == "outcome_unknown" => (Outcome::Unknown, error.in_one_line()),
+            Err(error) => (Outcome::Failed, error.in_one_line()),
+        };
+        journal.write(Entry::Outcome { number: at + 1, outcome: outcome.word(), detail: &detail })?;
+        tracing::info!(step = step.action.word(), outcome = outcome.word(), took = ?start.elapsed(), "step");
+        report.steps.push(taken_step(step, before, outcome, start.elapsed(), detail));
+        if let Err(error) = taken {
+            let rest = plan.steps.iter().skip(at + 1);
+            report.steps.extend(rest.map(|step| taken_step(step, before, Outcome::Skipped, Duration::ZERO, String::new())));
+            journal.write(Entry::End { ok: false })?;
+            return Err(stopped(&run, report, error).await);
+        }
+    }
+    journal.write(Entry::End { ok: true })?;
+    let after = observe(run.cluster, Depth::Reads).await?;
+    report.ok = true;
+    report.after = Quorum::of(&after);
+    report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
+    if let Some(Action::AddMember { name, .. }) = plan.steps.iter().map(|step| &step.action).next_back() {
+        report.start = run.added.and_then(|id| start_configuration(name, id, &after));
+    }
+    Ok(report)
+}
+
+fn start_report(plan: &Plan, before: &ClusterView, journal: &Journal) -> ChangeReport {
+    ChangeReport {
+        operation: plan.operation.to_owned(),
+        cluster_id: plan.cluster_id,
+        executed: true,
+        ok: false,
+        plan: plan_table(plan, before),
+        refusals: Vec::new(),
+        steps: Vec::new(),
+        before: Quorum::of(before),
+        after: Quorum::of(before),
+        journal: Some(journal.path().to_string_lossy().into_owned()),
+        member_id: None,
+        start: None,
+    }
+}
+
+fn describe(step: &Step, view: &ClusterView) -> String {
+    format!("{} {}", step.action.word(), step.action.target_label(view))
+}
+
+fn taken_step(step: &Step, view: &ClusterView, outcome: Outcome, took: Duration, detail: String) -> TakenStep {
+    let target = step.action.target_label(view);
+    TakenStep { step: step.action.word().to_owned(), target, outcome, took: took.into(), detail }
+}
+
+async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> Error {
+    if let Ok(after) = observe(run.cluster, Depth::Reads).await {
+        report.after = Quorum::of(&after);
+    }
+    let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
+    Stopped { operation: report.operation.clone(), done, of: report.plan.len(), report: to_value(&report).ok(), source: error }
+        .into()
+}
+
+struct Run<'r, 'c> {
+    ctx: &'r Context<'c>,
+    cluster: &'r Arc<Cluster>,
+    approved: &'r Approved,
+    bound: Duration,
+    added: Option<MemberId>,
+}
+
+impl Run<'_, '_> {
+    /// Takes one step: looks, checks, writes down what it means to do, does it, and waits until it is true.
+    async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<(Outcome, String)> {
+        self.ctx.check_cancel()?;
+        let view = observe(self.cluster, Depth::Reads).await?;
+        if view.cluster_id != self.approved.plan().cluster_id {
+            return Err(OtherCluster { planned: self.approved.plan().cluster_id, found: view.cluster_id }.into());
+        }
+        if let Some(detail) = self.already(&step.action, &view) {
+            return Ok((Outcome::Already, detail));
+        }
+        self.approved.still_allows(step, &view)?;
+        journal.write(Entry::Intent { number: at + 1, step })?;
+        match self.act(&step.action, &view).await {
+            Ok(()) => {}
+            Err(error) if error.sent() == Some(Sent::Maybe) => self.find_out(&step.action, error).await?,
+            Err(error) => return Err(error),
+        }
+        self.settle(&step.action).await.map(|detail| (Outcome::Done, detail))
+    }
+
+    /// Says why nothing has to be done, where that is so.
+    fn already(&mut self, action: &Action, view: &ClusterView) -> Option<String> {
+        match action {
+            Action::AddMember { peer_urls, learner, .. } => {
+                let same = |m: &&MemberView| same_urls(&m.member.peer_urls, peer_urls) && !m.member.started();
+                let found = view.members.iter().find(same).filter(|m| m.member.is_learner == *learner)?;
+                self.added = Some(found.member.id);
+                Some(format!("member {} with these peer URLs was added before, and has not started yet", found.member.id))
+            }
+            Action::RemoveMember { id } => view.get(*id).is_none().then(|| "it is not a member".to_owned()),
+            Action::PromoteMember { id } => {
+                view.get(*id).is_some_and(|m| !m.member.is_learner).then(|| "it votes".to_owned())
+            }
+            Action::UpdatePeerUrls { id, peer_urls } => view
+                .get(*id)
+                .is_some_and(|m| same_urls(&m.member.peer_urls, peer_urls))
+                .then(|| "it has these peer URLs".to_owned()),
+            Action::MoveLeader { to } => {
+                view.leader().is_some_and(|m| m.member.id == *to).then(|| "it leads".to_owned())
+            }
+            Action::StopMember { .. } => None,
+        }
+    }
+
+    /// Sends the RPC of an action. A transfer goes to the leader, which alone takes it; everything else goes to the leader too
+    /// if it can, because it sees best who is connected, but never to the member that it is about.
+    async fn act(&mut self, action: &Action, view: &ClusterView) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            match self.send(action, view).await {
+                // For some seconds after a change the server refuses the next one, until it has seen every connection settle.
+                // It has answered, so nothing was done, and asking again is safe.
+                Err(error)
+                    if matches!(error.code(), "unhealthy_cluster" | "not_enough_started_members" | "learner_not_ready")
+                        && start.elapsed() < self.bound.min(SETTLING) =>
+                {
+                    pause(self.ctx, Duration::from_millis(500)).await?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn send(&mut self, action: &Action, view: &ClusterView) -> Result<()> {
+        let mut last = None;
+        for node in self.nodes(action, view)? {
+            match self.send_to(&node, action).await {
+                // Only what never left this machine may be tried elsewhere.
+                Err(error) if error.sent() == Some(Sent::Never) => last = Some(error),
+                other => return other,
+            }
+        }
+        Err(last.unwrap_or_else(|| NobodyToAsk.into()))
+    }
+
+    fn nodes(&self, action: &Action, view: &ClusterView) -> Result<Vec<Arc<Node>>> {
+        let leader = view.leader().map(|m| m.member.id);
+        let is_leader = |m: &&MemberView| Some(m.member.id) == leader;
+        let fit = |m: &&MemberView| match action {
+            Action::MoveLeader { .. } => is_leader(m),
+            _ => m.serves() && Some(m.member.id) != action.target(),
+        };
+        let mut members: Vec<&MemberView> = view.voters().filter(fit).collect();
+        // The last voter can only be asked to change itself.
+        if members.is_empty() {
+            members = view.voters().filter(|m| m.serves()).collect();
+        }
+        members.sort_by_key(|m| Some(m.member.id) != leader);
+        members.iter().filter_map(|m| m.endpoint.as_ref()).map(|endpoint| self.cluster.node(endpoint)).collect()
+    }
+
+    async fn send_to(&mut self, node: &Node, action: &Action) -> Result<()> {
+        let deadline = self.cluster.deadline();
+        let writer = node.writer();
+        match action {
+            Action::AddMember { peer_urls, learner, .. } => {
+                let (member, _) = writer.member_add(peer_urls, *learner, deadline).await?;
+                self.added = Some(member.id);
+                Ok(())
+            }
+            Action::RemoveMember { id } => writer.member_remove(*id, deadline).await.map(drop),
+            Action::PromoteMember { id } => writer.member_promote(*id, deadline).await.map(drop),
+            Action::UpdatePeerUrls { id, peer_urls } => writer.member_update(*id, peer_urls, deadline).await.map(drop),
+            Action::MoveLeader { to } => writer.move_leader(*to, deadline).await,
+            Action::StopMember { .. } => Err(Error::internal("a member is stopped by its host, not by an RPC")),
+        }
+    }
+
+    /// The answer was lost. Looks until the cluster shows that it was applied, or the bound has passed without it.
+    async fn find_out(&mut self, action: &Action, lost: Error) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < self.bound.min(SETTLING) {
+            if let Ok(view) = observe(self.cluster, Depth::Reads).await
+                && view.confirmed
+                && self.already(action, &view).is_some()
+            {
+                return Ok(());
+            }
+            pause(self.ctx, crate::wait::EVERY).await?;
+        }
+        Err(OutcomeUnknown { step: action.word(), source: lost }.into())
+    }
+
+    /// Waits until what was done is seen by a quorum, and the cluster stands on its feet.
+    async fn settle(&mut self, action: &Action) -> Result<String> {
+        let what = format!("the cluster shows {}", action.word());
+        let cluster = Arc::clone(self.cluster);
+        let (ctx, bound) = (self.ctx, self.bound);
+        let id = self.added;
+        until(ctx, &what, bound, async || {
+            let view = match observe(&cluster, Depth::Reads).await {
+                Ok(view) => view,
+                Err(error) if error.code() == "cluster_mismatch" => return Err(error),
+                Err(error) => return Ok(Look::NotYet(error.in_one_line())),
+            };
+            let seen = match action {
+                Action::AddMember { .. } => id.is_some_and(|id| view.get(id).is_some()),
+                Action::RemoveMember { id } => view.get(*id).is_none() && view.leader().is_some(),
+                Action::PromoteMember { id } => view.get(*id).is_some_and(|m| !m.member.is_learner),
+                Action::UpdatePeerUrls { id, peer_urls } => {
+                    view.get(*id).is_some_and(|m| same_urls(&m.member.peer_urls, peer_urls))
+                }
+                Action::MoveLeader { to } => view.leader().is_some_and(|m| m.member.id == *to),
+                Action::StopMember { .. } => true,
+            };
+            let standing = format!("{} of {} voters healthy", view.healthy_voters(), view.voters().count());
+            Ok(if seen && view.confirmed { Look::Ready(standing) } else { Look::NotYet(standing) })
+        })
+        .await
+    }
+}
+
+/// For how long a server may refuse a change because connections have not settled: its own bound is five seconds.
+const SETTLING: Duration = Duration::from_secs(15);
+
+fn same_urls(a: &[String], b: &[String]) -> bool {
+    let sorted = |urls: &[String]| {
+        let mut urls: Vec<_> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        urls.sort();
+        urls
+    };
+    sorted(a) == sorted(b)
+}
+
+/// Returns what an added member is to be started with. etcd compares `ETCD_INITIAL_CLUSTER` with the membership list, so every
+/// member has to be in it with every peer URL, and the added one under the name that it will have.
+fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<Value> {
+    let added = view.get(id)?;
+    let entries = view.members.iter().filter(|m| m.member.id == id || m.member.started()).flat_map(|m| {
+        let name = if m.member.id == id { name } else { m.member.name.as_str() };
+        m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
+    });
+    let initial_cluster = entries.collect::<Vec<_>>().join(",");
+    let mut start = Record::new();
+    start.insert("ETCD_NAME", name);
+    start.insert("ETCD_INITIAL_CLUSTER", initial_cluster);
+    start.insert("ETCD_INITIAL_ADVERTISE_PEER_URLS", added.member.peer_urls.join(","));
+    start.insert("ETCD_INITIAL_CLUSTER_STATE", "existing");
+    Some(Value::Record(start))
+}
+
+/// A change ended before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} stopped after {done} of {of} steps")]
+pub struct Stopped {
+    operation: String,
+    done: usize,
+    of: usize,
+    report: Option<Value>,
+    source: Error,
+}
+
+impl Fault for Stopped {
+    fn code(&self) -> &'static str {
+        self.source.code()
+    }
+
+    fn help(&self) -> Option<String> {
+        match (self.source.help(), self.source.code() == Interrupted.code()) {
+            (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
+            (help, _) => help,
+        }
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        self.source.sent()
+    }
+
+    fn retryable(&self) -> bool {
+        self.source.retryable()
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.source.endpoint()
+    }
+
+    fn member(&self) -> Option<String> {
+        self.source.member()
+    }
+
+    fn argument(&self) -> Option<&str> {
+        self.source.argument()
+    }
+
+    fn report(&self) -> Option<Value> {
+        self.report.clone()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the answer to {step} was lost, and the cluster does not show it")]
+struct OutcomeUnknown {
+    step: &'static str,
+    source: Error,
+}
+
+impl Fault for OutcomeUnknown {
+    fn code(&self) -> &'static str {
+        "outcome_unknown"
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Maybe)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("it may still be applied; look at `member list` before you run this again".to_owned())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the plan was made for cluster {planned}, and the endpoints lead to cluster {found} now")]
+struct OtherCluster {
+    planned: crate::id::ClusterId,
+    found: crate::id::ClusterId,
+}
+
+impl Fault for OtherCluster {
+    fn code(&self) -> &'static str {
+        "cluster_mismatch"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("check the endpoints; nothing was changed on the other cluster".to_owned())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no healthy voter can be asked")]
+struct NobodyToAsk;
+
+impl Fault for NobodyToAsk {
+    fn code(&self) -> &'static str {
+        "no_quorum"
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+}

@@ -1,0 +1,303 @@
+//! What we refuse, whatever the server would accept. Each refusal carries its numbers and a remedy, and can be overridden by
+//! its own name and no other way.
+
+use crate::change::plan::{Action, Plan, Step, label};
+use crate::change::server;
+use crate::change::view::{ClusterView, MemberView};
+use crate::error::{Fault, suggest};
+use crate::id::MemberId;
+use crate::rpc::AlarmKind;
+use crate::value::Value;
+use crate::version::Version;
+
+/// How many log entries a member may be behind and still count as caught up. The server promotes at nine tenths of the
+/// leader's log, which on an old cluster can be millions of entries.
+pub const MAX_LAG: i64 = 100;
+
+/// Since these versions an update of a learner's peer URLs leaves it a learner; before, it silently becomes a voter (etcd pull
+/// requests 21736 and 21737).
+const UPDATE_KEEPS_LEARNERS: &[Version] = &[Version::new(3, 5, 31), Version::new(3, 6, 12)];
+
+/// Every code of a refusal, with what it protects from. `allow` takes these and nothing else.
+pub const CODES: &[(&str, &str)] = &[
+    ("no_quorum", "a change that no quorum can confirm"),
+    ("quorum_at_risk", "a step after which too few voters are healthy for a quorum"),
+    ("last_voter", "the removal of the only voter"),
+    ("server_would_refuse", "a step that etcd's own rules do not accept"),
+    ("corrupt_alarm", "relying on a member whose data differs from the others'"),
+    ("learner_lagging", "a vote for a member that has not caught up"),
+    ("bad_transferee", "leadership for a member that cannot lead well"),
+    ("peer_url_in_use", "two members with one peer URL"),
+    ("name_in_use", "two members with one name"),
+    ("peer_scheme_differs", "a peer URL with another scheme than every other member's"),
+    ("update_promotes_learner", "a known fault of this etcd version, which makes a voter of a learner"),
+    ("stale_plan", "a plan that was made for another membership"),
+];
+
+crate::record! {
+    /// Why a step is refused.
+    pub struct Refusal {
+        /// The code; `allow` overrides the refusals of one code.
+        code: String,
+        /// What is wrong, with the numbers.
+        message: String,
+        /// What to do.
+        remedy: String,
+    }
+}
+
+fn refusal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+    Refusal { code: code.to_owned(), message: message.into(), remedy: remedy.into() }
+}
+
+/// Judges one action against what is seen, and what would be seen afterwards.
+pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if !view.confirmed || view.healthy_voters() < view.quorum() {
+        let message = format!(
+            "{} of {} voters are healthy; a change needs a quorum of {}",
+            view.healthy_voters(),
+            view.voters().count(),
+            view.quorum()
+        );
+        refusals.push(refusal("no_quorum", message, "bring voters back first; `health` names those that are down"));
+    }
+    if let Err(answer) = server::accepts(action, view) {
+        let remedy = "see `health` and `member list` for what the server misses";
+        refusals.push(refusal("server_would_refuse", format!("the server would answer: {answer}"), remedy));
+    }
+    match action {
+        Action::AddMember { name, peer_urls, .. } => check_add(view, name, peer_urls, &mut refusals),
+        Action::RemoveMember { id } => check_remove(view, *id, &mut refusals),
+        Action::PromoteMember { id } => check_promote(view, *id, &mut refusals),
+        Action::UpdatePeerUrls { id, peer_urls } => check_update(view, *id, peer_urls, &mut refusals),
+        Action::MoveLeader { to } => check_transfer(view, *to, &mut refusals),
+        Action::StopMember { id } => relies_on_corrupt(view, *id, &mut refusals),
+    }
+    if !refusals.iter().any(|r| matches!(r.code.as_str(), "no_quorum" | "last_voter")) {
+        quorum_stays(action, view, &mut refusals);
+    }
+    refusals
+}
+
+/// The first promise: no step leaves fewer healthy voters than the quorum afterwards.
+fn quorum_stays(action: &Action, view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    let next = view.after(action);
+    let (healthy, voters, quorum) = (next.healthy_voters(), next.voters().count(), next.quorum());
+    if healthy < quorum {
+        let verb = match action {
+            Action::AddMember { .. } => "adding a voter",
+            Action::RemoveMember { .. } => "removing it",
+            Action::PromoteMember { .. } => "promoting it",
+            Action::UpdatePeerUrls { .. } => "a mistake in its new peer URLs",
+            Action::MoveLeader { .. } => "moving the leader",
+            Action::StopMember { .. } => "stopping it",
+        };
+        let message = format!("{verb} would leave {healthy} of {voters} voters healthy; quorum needs {quorum}");
+        let remedy = match action {
+            Action::AddMember { .. } => "add it as a learner, start it, and promote it when it has caught up",
+            _ => "bring the other voters back first; `health` names those that are down",
+        };
+        refusals.push(refusal("quorum_at_risk", message, remedy));
+    }
+}
+
+fn check_add(view: &ClusterView, name: &str, urls: &[String], refusals: &mut Vec<Refusal>) {
+    urls_are_free(view.members.iter(), urls, refusals);
+    if let Some(twin) = view.members.iter().find(|m| !name.is_empty() && m.member.name == name) {
+        let message = format!("the name {name:?} is that of {}", label(view, twin.member.id));
+        refusals.push(refusal("name_in_use", message, "choose another name, or remove the old member first"));
+    }
+    same_scheme(view, urls, refusals);
+}
+
+fn urls_are_free<'a>(
+    others: impl Iterator<Item = &'a MemberView>,
+    urls: &[String],
+    refusals: &mut Vec<Refusal>,
+) {
+    for other in others {
+        for url in other.member.peer_urls.iter().filter(|url| urls.contains(url)) {
+            let message = format!("the peer URL {url} is that of {}", other.member.label());
+            let remedy = format!("give another URL, or remove {} first", other.member.label());
+            refusals.push(refusal("peer_url_in_use", message, remedy));
+        }
+    }
+}
+
+/// A member whose peers speak TLS cannot join over plain HTTP, nor the other way round; it would be added and never come up.
+fn same_scheme(view: &ClusterView, urls: &[String], refusals: &mut Vec<Refusal>) {
+    let scheme = |url: &String| url.split_once("://").map(|(scheme, _)| scheme.to_owned());
+    let mut used: Vec<_> = view.members.iter().flat_map(|m| m.member.peer_urls.iter().filter_map(scheme)).collect();
+    used.sort();
+    used.dedup();
+    let [only] = used.as_slice() else { return };
+    if let Some(url) = urls.iter().find(|url| scheme(url).as_ref() != Some(only)) {
+        let message = format!("every member's peer URL is {only}, and {url} is not");
+        refusals.push(refusal("peer_scheme_differs", message, format!("give an {only} URL")));
+    }
+}
+
+fn check_remove(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    let is_voter = view.get(id).is_some_and(|m| !m.member.is_learner);
+    if is_voter && view.voters().count() == 1 {
+        let message = "it is the only voter, and a cluster without voters is lost";
+        refusals.push(refusal("last_voter", message, "to end a cluster, stop its process and keep its data dir"));
+    }
+    relies_on_corrupt(view, id, refusals);
+}
+
+/// When a voter goes, the quorum rests on the others; one of them must not be the one whose data is wrong.
+fn relies_on_corrupt(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    let corrupt = view.voters().find(|m| m.member.id != id && view.has_alarm(m.member.id, AlarmKind::Corrupt));
+    if let Some(corrupt) = corrupt {
+        let who = label(view, corrupt.member.id);
+        let message = format!("{who} has a CORRUPT alarm, and the quorum would rest on it");
+        refusals.push(refusal("corrupt_alarm", message, format!("replace {who} first")));
+    }
+}
+
+fn check_promote(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    let Some(learner) = view.get(id) else { return };
+    match view.lag(learner) {
+        Some(lag) if lag <= MAX_LAG => {}
+        Some(lag) => {
+            let message = format!("it is {lag} log entries behind; at most {MAX_LAG} are fit for a vote");
+            refusals.push(refusal("learner_lagging", message, "wait until it has caught up; `status` shows its lag"));
+        }
+        None => {
+            let message = "it does not answer, so nobody knows how far it is behind";
+            refusals.push(refusal("learner_lagging", message, "start it, and wait until it has caught up"));
+        }
+    }
+}
+
+fn check_update(view: &ClusterView, id: MemberId, urls: &[String], refusals: &mut Vec<Refusal>) {
+    urls_are_free(view.members.iter().filter(|m| m.member.id != id), urls, refusals);
+    let is_learner = view.get(id).is_some_and(|m| m.member.is_learner);
+    if let Some(version) = view.oldest_version()
+        && is_learner
+        && !version.has(UPDATE_KEEPS_LEARNERS)
+    {
+        let message = format!("etcd {version} makes a voter of a learner whose peer URLs are updated");
+        let remedy = "remove the learner and add it with its new URLs, or upgrade etcd first";
+        refusals.push(refusal("update_promotes_learner", message, remedy));
+    }
+}
+
+fn check_transfer(view: &ClusterView, to: MemberId, refusals: &mut Vec<Refusal>) {
+    let Some(target) = view.get(to) else { return };
+    let mut bad = |message: String| {
+        let remedy = "choose a follower that is healthy and caught up, or none, to let the best be chosen";
+        refusals.push(refusal("bad_transferee", message, remedy));
+    };
+    if target.member.is_learner {
+        return bad("it is a learner and cannot lead".to_owned());
+    }
+    if !target.serves() {
+        return bad("it does not serve linearizable reads".to_owned());
+    }
+    match view.lag(target) {
+        Some(lag) if lag > MAX_LAG => bad(format!("it is {lag} log entries behind")),
+        _ => {}
+    }
+    if view.alarms.iter().any(|alarm| alarm.member_id == to) {
+        refusals.push(refusal("bad_transferee", "it has an alarm", "see `alarm list`"));
+    }
+}
+
+/// A plan that may be carried out. Nothing but [`approve`] makes one.
+#[derive(Debug)]
+pub struct Approved {
+    plan: Plan,
+    allow: Vec<String>,
+}
+
+impl Approved {
+    /// Returns the plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Returns the refusals that the caller allowed.
+    pub fn allow(&self) -> &[String] {
+        &self.allow
+    }
+
+    /// Judges a step again, against what is there now.
+    ///
+    /// # Errors
+    /// The refusals that were not allowed by name.
+    pub fn still_allows(&self, step: &Step, view: &ClusterView) -> Result<(), Refused> {
+        let left = not_allowed(check(&step.action, view), &self.allow);
+        if left.is_empty() { Ok(()) } else { Err(Refused { operation: self.plan.operation, refusals: left }) }
+    }
+}
+
+/// Judges a plan: each step against what would be there when its turn comes.
+///
+/// # Errors
+/// The refusals that were not allowed by name.
+pub fn approve(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Approved, Refused> {
+    let mut refusals = Vec::new();
+    let mut seen = view.clone();
+    for step in &plan.steps {
+        refusals.extend(not_allowed(check(&step.action, &seen), allow));
+        seen = seen.after(&step.action);
+    }
+    refusals.dedup_by(|a, b| a.code == b.code && a.message == b.message);
+    if refusals.is_empty() {
+        Ok(Approved { plan, allow: allow.to_vec() })
+    } else {
+        Err(Refused { operation: plan.operation, refusals })
+    }
+}
+
+fn not_allowed(refusals: Vec<Refusal>, allow: &[String]) -> Vec<Refusal> {
+    refusals.into_iter().filter(|refusal| !allow.contains(&refusal.code)).collect()
+}
+
+/// Checks that what is to be allowed are codes of refusals.
+///
+/// # Errors
+/// The word that is none.
+pub fn check_allow(allow: &[String]) -> Result<(), crate::args::BadArgument> {
+    let known: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
+    match allow.iter().find(|code| !known.contains(&code.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let near = suggest(unknown, &known).map_or_else(String::new, |near| format!("did you mean {near}? "));
+            let help = format!("{near}the codes are {}", known.join(", "));
+            Err(crate::args::BadArgument::invalid("allow", format!("has {unknown:?}, which is no code"), help))
+        }
+    }
+}
+
+/// A plan was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{operation} is refused: {}", .refusals.iter().map(|r| r.message.as_str()).collect::<Vec<_>>().join("; "))]
+pub struct Refused {
+    /// The operation, by its words.
+    pub operation: &'static str,
+    /// Why.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Fault for Refused {
+    fn code(&self) -> &'static str {
+        let first = self.refusals.first().map(|refusal| refusal.code.as_str());
+        CODES.iter().map(|(code, _)| *code).find(|code| Some(*code) == first).unwrap_or("refused")
+    }
+
+    fn help(&self) -> Option<String> {
+        let mut remedies: Vec<&str> = self.refusals.iter().map(|r| r.remedy.as_str()).collect();
+        remedies.dedup();
+        let mut codes: Vec<&str> = self.refusals.iter().map(|r| r.code.as_str()).collect();
+        codes.dedup();
+        Some(format!("{}. To do it all the same, allow {}", remedies.join("; "), codes.join(", ")))
+    }
+
+    fn report(&self) -> Option<Value> {
+        crate::value::to_value(&self.refusals).ok()
+    }
+}

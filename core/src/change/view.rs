@@ -1,0 +1,305 @@
+//! What is known of a cluster at one moment, as plain data. Questions about it are pure, and so is the prediction of what a
+//! step would make of it; what is not known counts as bad.
+
+use std::time::Duration;
+
+use crate::change::plan::Action;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Sent};
+use crate::id::{ClusterId, MemberId, Revision};
+use crate::member::{Member, Membership};
+use crate::rpc::{Alarm, AlarmKind, Status};
+use crate::version::Version;
+
+/// Why a question to a member has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable code of the error.
+    pub code: &'static str,
+    /// The error with its causes, in one line.
+    pub message: String,
+    /// Whether the question reached the member.
+    pub sent: Sent,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { code: error.code(), message: error.in_one_line(), sent: error.sent().unwrap_or(Sent::Answered) }
+    }
+}
+
+/// The answer to one question to one member.
+pub type Answered<T> = Result<T, Failure>;
+
+/// One member, with what it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// The member, as the membership list has it.
+    pub member: Member,
+    /// Where it was asked; nowhere, when it has never started.
+    pub endpoint: Option<Endpoint>,
+    /// Its status; `None` when it could not be asked.
+    pub status: Option<Answered<Status>>,
+    /// Whether it serves reads from what it knows itself; `None` when that was not asked.
+    pub serializable: Option<Answered<()>>,
+    /// Whether it serves reads that a quorum confirms; `None` when that was not asked, as of a learner, which serves none.
+    pub linearizable: Option<Answered<()>>,
+    /// How long the slowest of its answers took.
+    pub latency: Option<Duration>,
+}
+
+crate::choice! {
+    /// The part that a member plays.
+    pub enum Role {
+        /// It leads.
+        Leader = "leader",
+        /// It votes.
+        Follower = "follower",
+        /// It has no vote yet.
+        Learner = "learner",
+        /// It has never started.
+        Unstarted = "unstarted",
+        /// Nobody could tell.
+        Unknown = "unknown",
+    }
+}
+
+crate::choice! {
+    /// How a member is.
+    pub enum Verdict {
+        /// It serves what a member of its role serves, knows its leader, and has no alarm.
+        Healthy = "healthy",
+        /// It answers, but not everything is as it should be.
+        Degraded = "degraded",
+        /// It is there, but does not answer in time.
+        Unresponsive = "unresponsive",
+        /// Nothing listens where it should be.
+        Down = "down",
+        /// It is in the membership list, but has never started.
+        Unstarted = "unstarted",
+    }
+}
+
+impl MemberView {
+    /// Returns the status, where there is one.
+    pub fn known(&self) -> Option<&Status> {
+        self.status.as_ref().and_then(|status| status.as_ref().ok())
+    }
+
+    /// Returns the first thing that it failed to answer.
+    pub fn failure(&self) -> Option<&Failure> {
+        let status = self.status.as_ref().and_then(|answer| answer.as_ref().err());
+        let reads = [&self.serializable, &self.linearizable];
+        status.or_else(|| reads.into_iter().find_map(|answer| answer.as_ref().and_then(|a| a.as_ref().err())))
+    }
+
+    /// Returns its version.
+    pub fn version(&self) -> Option<Version> {
+        self.known().and_then(|status| Version::parse(&status.version))
+    }
+
+    /// Says whether it does everything that is expected of a member of its role: a voter serves linearizable reads, a learner
+    /// serves serializable ones.
+    pub fn serves(&self) -> bool {
+        let good = |answer: &Option<Answered<()>>| matches!(answer, Some(Ok(())));
+        let reads = if self.member.is_learner { good(&self.serializable) } else { good(&self.linearizable) };
+        self.known().is_some_and(|status| status.leader.is_some()) && reads
+    }
+
+    fn verdict(&self, alarms: &[Alarm]) -> Verdict {
+        match self.status.as_ref() {
+            None => Verdict::Unstarted,
+            Some(Err(failure)) => match failure.code {
+                "unreachable" | "dns" => Verdict::Down,
+                "timeout" | "connect_timeout" => Verdict::Unresponsive,
+                _ => Verdict::Degraded,
+            },
+            Some(Ok(_)) if self.serves() && alarms.iter().all(|alarm| alarm.member_id != self.member.id) => Verdict::Healthy,
+            Some(Ok(_)) => Verdict::Degraded,
+        }
+    }
+}
+
+/// What is known of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// Whether a quorum confirmed the membership list; otherwise it is what one member last knew.
+    pub confirmed: bool,
+    /// Every member, in the order of their ids.
+    pub members: Vec<MemberView>,
+    /// The alarms that are raised, as far as members told.
+    pub alarms: Vec<Alarm>,
+}
+
+impl ClusterView {
+    /// Returns the members that vote.
+    pub fn voters(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.iter().filter(|m| !m.member.is_learner)
+    }
+
+    /// Returns the members that have no vote yet.
+    pub fn learners(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.iter().filter(|m| m.member.is_learner)
+    }
+
+    /// Returns how many voters serve linearizable reads. An alarm does not take a vote away, so it does not count here.
+    pub fn healthy_voters(&self) -> usize {
+        self.voters().filter(|m| m.serves()).count()
+    }
+
+    /// Returns how many voters have to agree.
+    pub fn quorum(&self) -> usize {
+        quorum_of(self.voters().count())
+    }
+
+    /// Returns how many more voters may fail; nothing where there is no quorum as it is.
+    pub fn tolerance(&self) -> Option<usize> {
+        self.healthy_voters().checked_sub(self.quorum())
+    }
+
+    /// Returns the member of an id.
+    pub fn get(&self, id: MemberId) -> Option<&MemberView> {
+        self.members.iter().find(|m| m.member.id == id)
+    }
+
+    /// Returns the leader that the members with the highest term agree on, if it is a member.
+    pub fn leader(&self) -> Option<&MemberView> {
+        let newest = self.members.iter().filter_map(MemberView::known).filter(|s| s.leader.is_some());
+        let leader = newest.max_by_key(|status| status.raft_term).and_then(|status| status.leader)?;
+        self.get(leader)
+    }
+
+    /// Returns the part that a member plays.
+    pub fn role(&self, view: &MemberView) -> Role {
+        if !view.member.started() && view.known().is_none() {
+            Role::Unstarted
+        } else if view.member.is_learner {
+            Role::Learner
+        } else if view.known().is_none() {
+            Role::Unknown
+        } else if self.leader().is_some_and(|leader| leader.member.id == view.member.id) {
+            Role::Leader
+        } else {
+            Role::Follower
+        }
+    }
+
+    /// Says how a member is.
+    pub fn verdict(&self, view: &MemberView) -> Verdict {
+        view.verdict(&self.alarms)
+    }
+
+    /// Returns how many log entries a member's store is behind the newest that any member knows of.
+    pub fn lag(&self, view: &MemberView) -> Option<i64> {
+        let newest = self.members.iter().filter_map(MemberView::known).map(|s| s.raft_index).max()?;
+        view.known().map(|status| (newest - status.raft_applied_index).max(0))
+    }
+
+    /// Returns the newest revision that any member has.
+    pub fn revision(&self) -> Option<Revision> {
+        self.members.iter().filter_map(MemberView::known).map(|status| status.revision).max()
+    }
+
+    /// Returns the oldest version among the members that told theirs.
+    pub fn oldest_version(&self) -> Option<Version> {
+        self.members.iter().filter_map(MemberView::version).min()
+    }
+
+    /// Says whether a member has an alarm of a kind.
+    pub fn has_alarm(&self, id: MemberId, kind: AlarmKind) -> bool {
+        self.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == kind)
+    }
+
+    /// Returns the membership list by itself.
+    pub fn membership(&self) -> Membership {
+        Membership {
+            cluster_id: self.cluster_id,
+            members: self.members.iter().map(|view| view.member.clone()).collect(),
+            linearizable: self.confirmed,
+        }
+    }
+
+    /// Returns what a step would make of this: the prediction that the guards judge. It is on the safe side: a new member
+    /// counts as not started, a stopped one as gone, and one whose peer URLs change as unreachable.
+    #[must_use]
+    pub fn after(&self, action: &Action) -> ClusterView {
+        let mut next = self.clone();
+        match action {
+            Action::AddMember { peer_urls, learner, .. } => next.members.push(MemberView {
+                member: Member {
+                    // No real id is zero; the server chooses one when it adds the member.
+                    id: MemberId(0),
+                    name: String::new(),
+                    peer_urls: peer_urls.clone(),
+                    client_urls: Vec::new(),
+                    is_learner: *learner,
+                },
+                endpoint: None,
+                status: None,
+                serializable: None,
+                linearizable: None,
+                latency: None,
+            }),
+            Action::RemoveMember { id } => {
+                next.members.retain(|m| m.member.id != *id);
+                next.forget_leader(*id);
+            }
+            Action::PromoteMember { id } => next.change(*id, |m| {
+                m.member.is_learner = false;
+                m.linearizable = m.serializable.clone();
+            }),
+            Action::UpdatePeerUrls { id, peer_urls } => {
+                next.change(*id, |m| {
+                    m.member.peer_urls.clone_from(peer_urls);
+                    m.linearizable = Some(Err(Failure {
+                        code: "unreachable",
+                        message: "its peer URLs are about to change".to_owned(),
+                        sent: Sent::Never,
+                    }));
+                });
+            }
+            Action::MoveLeader { to } => {
+                for status in next.members.iter_mut().filter_map(|m| m.status.as_mut()?.as_mut().ok()) {
+                    status.leader = Some(*to);
+                }
+            }
+            Action::StopMember { id } => {
+                next.change(*id, |m| {
+                    let gone = Failure { code: "unreachable", message: "it is stopped".to_owned(), sent: Sent::Never };
+                    m.status = Some(Err(gone.clone()));
+                    m.serializable = Some(Err(gone.clone()));
+                    m.linearizable = Some(Err(gone));
+                });
+                next.forget_leader(*id);
+            }
+        }
+        next
+    }
+
+    fn change(&mut self, id: MemberId, change: impl FnOnce(&mut MemberView)) {
+        if let Some(view) = self.members.iter_mut().find(|m| m.member.id == id) {
+            change(view);
+        }
+    }
+
+    /// When the leader goes, the remaining voters elect another one if they have a quorum; which one is not known.
+    fn forget_leader(&mut self, id: MemberId) {
+        let led = |status: &Status| status.leader == Some(id);
+        if !self.members.iter().filter_map(MemberView::known).any(led) {
+            return;
+        }
+        let next = self.voters().find(|m| m.member.id != id && m.serves()).map(|m| m.member.id);
+        for status in self.members.iter_mut().filter_map(|m| m.status.as_mut()?.as_mut().ok()) {
+            if status.leader == Some(id) {
+                status.leader = next;
+            }
+        }
+    }
+}
+
+/// Returns how many of so many voters have to agree.
+pub fn quorum_of(voters: usize) -> usize {
+    voters / 2 + 1
+}

@@ -1,0 +1,67 @@
+//! `get`: one key.
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::ops::keys::{Row, at_revision};
+use crate::rpc::{Consistency, RangeQuery};
+use crate::units::Octets;
+
+args! {
+    /// What to read.
+    pub struct Args(
+        /// The key.
+        key: Octets,
+    ) {
+        /// Read as of this revision; without it, the newest.
+        revision: Option<i64>,
+        /// Ask one member only, which needs no quorum, and may miss the newest writes.
+        serializable: bool,
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct Get;
+
+impl Operation for Get {
+    const CARD: Card = Card {
+        name: "get",
+        summary: "Read one key.",
+        details: "A key that is not there is no error: the answer is nothing. A key or value that is not clean text is shown as \
+                  bytes.",
+        search: &["etcdctl", "read", "value", "fetch"],
+        effect: Effect::Reads,
+        capability: Capability::Read,
+        target: Target::Cluster,
+        examples: &[
+            Example { about: "Read a key", args: &[("key", Sample::Text("/config/limit"))] },
+            Example {
+                about: "Read a key as it was",
+                args: &[("key", Sample::Text("/config/limit")), ("revision", Sample::Int(42))],
+            },
+        ],
+    };
+    type Args = Args;
+    type Report = Option<Row>;
+
+    async fn run(ctx: &Context<'_>, Args { key, revision, serializable }: Args) -> Result<Option<Row>> {
+        if key.0.is_empty() {
+            let help = "etcd has no empty key; `keys` reads all keys";
+            return Err(args::BadArgument::invalid("key", "is empty", help).into());
+        }
+        let query = RangeQuery {
+            key: key.0,
+            end: Vec::new(),
+            revision: at_revision(revision)?,
+            limit: 1,
+            keys_only: false,
+            count_only: false,
+            consistency: if serializable { Consistency::Serializable } else { Consistency::Linearizable },
+        };
+        let cluster = ctx.cluster()?;
+        let page = cluster.range(&query, cluster.deadline()).await?;
+        Ok(page.items.into_iter().next().map(|item| Row::new(item, false)))
+    }
+}

@@ -1,0 +1,105 @@
+//! `health`: whether every member does what it should.
+
+use crate::card::{Capability, Card, Effect, Example, Target};
+use crate::change::view::{ClusterView, MemberView, Role, Verdict};
+use crate::change::{Depth, observe};
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::error::Result;
+use crate::id::MemberId;
+use crate::operation::Operation;
+use crate::ops::status::alarms_of;
+use crate::rpc::AlarmKind;
+use crate::units::Elapsed;
+use crate::{args, record};
+
+args! {
+    /// Nothing to say.
+    pub struct Args() {}
+}
+
+record! {
+    /// One member, and how it is.
+    pub struct Row {
+        /// The member's id, in hex.
+        member_id: MemberId,
+        /// Its name; null until it has started for the first time.
+        name: Option<String>,
+        /// leader, follower, learner, unstarted or unknown.
+        role: Role,
+        /// Where it was asked.
+        endpoint: Option<Endpoint>,
+        /// healthy, degraded, unresponsive, down or unstarted.
+        verdict: Verdict,
+        /// Whether it answered at all.
+        reachable: bool,
+        /// Whether it serves reads from what it knows itself.
+        serializable: bool,
+        /// Whether it serves reads that a quorum confirms; a learner serves none.
+        linearizable: bool,
+        /// Alarms about it: nospace, corrupt.
+        alarms: Vec<AlarmKind>,
+        /// How long its slowest answer took.
+        latency: Option<Elapsed>,
+        /// What is wrong with it.
+        error: Option<String>,
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct Health;
+
+impl Operation for Health {
+    const CARD: Card = Card {
+        name: "health",
+        summary: "Judge every member: does it answer, and does it serve reads?",
+        details: "A voter is healthy when it serves a linearizable read, knows its leader and has no alarm; a learner when it \
+                  serves a serializable read. Degraded members answer, but not as they should; unresponsive ones do not answer \
+                  in time; on down ones nothing listens; unstarted ones were added and have never run. All members are asked at \
+                  once, so one that hangs costs one timeout, once. `quorum` says what this means for the cluster.",
+        search: &["etcdctl", "endpoint", "check", "alive", "sick", "broken"],
+        effect: Effect::Reads,
+        capability: Capability::Read,
+        target: Target::Cluster,
+        examples: &[Example { about: "Judge every member", args: &[] }],
+    };
+    type Args = Args;
+    type Report = Vec<Row>;
+
+    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Vec<Row>> {
+        let view = observe(ctx.cluster()?, Depth::Reads).await?;
+        Ok(view.members.iter().map(|member| row(&view, member)).collect())
+    }
+}
+
+fn row(view: &ClusterView, member: &MemberView) -> Row {
+    Row {
+        member_id: member.member.id,
+        name: member.member.started().then(|| member.member.label()),
+        role: view.role(member),
+        endpoint: member.endpoint.clone(),
+        verdict: view.verdict(member),
+        reachable: member.known().is_some(),
+        serializable: matches!(member.serializable, Some(Ok(()))),
+        linearizable: matches!(member.linearizable, Some(Ok(()))),
+        alarms: alarms_of(view, member),
+        latency: member.latency.map(Elapsed::from),
+        error: problem(view, member),
+    }
+}
+
+/// Says in words why the verdict is not healthy.
+fn problem(view: &ClusterView, member: &MemberView) -> Option<String> {
+    if let Some(failure) = member.failure() {
+        return Some(failure.message.clone());
+    }
+    match view.verdict(member) {
+        Verdict::Healthy => None,
+        Verdict::Unstarted => Some("it was added, and has never started".to_owned()),
+        _ if member.known().is_some_and(|status| status.leader.is_none()) => Some("it knows no leader".to_owned()),
+        _ => {
+            let alarms: Vec<_> = alarms_of(view, member).iter().map(|kind| kind.word().to_uppercase()).collect();
+            Some(format!("it has the alarm {}", alarms.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `keys`: many keys, streamed in pages at one revision.
+
+use std::sync::Arc;
+
+use crate::args::BadArgument;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::{LeaseId, Revision};
+use crate::operation::Operation;
+use crate::rpc::{Cluster, Consistency, KeyValue, RangePage, RangeQuery};
+use crate::stream::{Pages, Rows};
+use crate::units::{Bytes, Octets};
+use crate::{args, record};
+
+args! {
+    /// What to read.
+    pub struct Args() {
+        /// Only keys that begin so.
+        prefix: Option<Octets>,
+        /// Begin with this key.
+        from: Option<Octets>,
+        /// At most this many.
+        limit: Option<i64>,
+        /// Read as of this revision; without it, the newest.
+        revision: Option<i64>,
+        /// Leave the values out; they and the sizes are null then.
+        keys_only: bool,
+        /// Ask one member only, which needs no quorum, and may miss the newest writes.
+        serializable: bool,
+    }
+}
+
+record! {
+    /// One key.
+    pub struct Row {
+        /// The key: text, or bytes where it is not clean text.
+        key: Octets,
+        /// Its value: text, or bytes where it is not clean text.
+        value: Option<Octets>,
+        /// How often it was changed since it was created; 1 for a new key.
+        version: i64,
+        /// The revision at which it was created.
+        create_revision: Revision,
+        /// The revision at which it was last changed.
+        mod_revision: Revision,
+        /// The lease that it dies with, in hex.
+        lease: Option<LeaseId>,
+        /// The size of key and value together.
+        size: Option<Bytes>,
+    }
+}
+
+impl Row {
+    /// Makes a row of what the store has.
+    pub(crate) fn new(item: KeyValue, keys_only: bool) -> Self {
+        let size = Bytes::new(item.key.len() as u64 + item.value.len() as u64);
+        Row {
+            key: Octets(item.key),
+            value: (!keys_only).then_some(Octets(item.value)),
+            version: item.version,
+            create_revision: item.create_revision,
+            mod_revision: item.mod_revision,
+            lease: item.lease,
+            size: (!keys_only).then_some(size),
+        }
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct Keys;
+
+impl Operation for Keys {
+    const CARD: Card = Card {
+        name: "keys",
+        summary: "Read many keys, streamed, all at one revision.",
+        details: "The keys come in order while they are read, so memory stays small however many there are. All of them are of \
+                  one revision, that of the first page; a compaction past it while a long read is under way ends the read with \
+                  an error.",
+        search: &["etcdctl", "range", "scan", "prefix", "dump", "list"],
+        effect: Effect::Reads,
+        capability: Capability::Read,
+        target: Target::Cluster,
+        examples: &[
+            Example {
+                about: "Read the keys below a prefix, without their values",
+                args: &[("prefix", Sample::Text("/registry/pods/")), ("keys_only", Sample::On)],
+            },
+            Example {
+                about: "Read ten keys from a certain one on",
+                args: &[("from", Sample::Text("/registry/")), ("limit", Sample::Int(10))],
+            },
+        ],
+    };
+    type Args = Args;
+    type Report = Rows<Row>;
+
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<Rows<Row>> {
+        let cluster = Arc::clone(ctx.cluster()?);
+        let limit = match args.limit {
+            Some(limit) if limit < 0 => return Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into()),
+            limit => limit,
+        };
+        let query = query(&args)?;
+        ctx.rows(move |pages| async move {
+            match (limit, query) {
+                (Some(0), _) | (_, None) => Ok(()),
+                (limit, Some(query)) => Read { cluster, query, left: limit, page: FIRST_PAGE }.run(&pages).await,
+            }
+        })
+        .await
+    }
+}
+
+/// Checks a revision that a user gave.
+pub(crate) fn at_revision(revision: Option<i64>) -> Result<i64> {
+    match revision {
+        None => Ok(0),
+        Some(revision) if revision > 0 => Ok(revision),
+        Some(_) => Err(BadArgument::invalid("revision", "must be 1 or more", "leave it out for the newest").into()),
+    }
+}
+
+/// Returns what to ask for, or nothing where no key can be in the range.
+fn query(args: &Args) -> Result<Option<RangeQuery>> {
+    let prefix = args.prefix.as_ref().map(|prefix| prefix.0.as_slice()).unwrap_or_default();
+    let from = args.from.as_ref().map(|from| from.0.as_slice()).unwrap_or_default();
+    let end = prefix_end(prefix);
+    let mut key = prefix.max(from).to_vec();
+    if end != END && key >= end {
+        return Ok(None);
+    }
+    if key.is_empty() {
+        // The smallest key there can be: etcd has no empty one.
+        key.push(0);
+    }
+    Ok(Some(RangeQuery {
+        key,
+        end,
+        revision: at_revision(args.revision)?,
+        limit: 0,
+        keys_only: args.keys_only,
+        count_only: false,
+        consistency: if args.serializable { Consistency::Serializable } else { Consistency::Linearizable },
+    }))
+}
+
+/// What etcd takes for "no end".
+const END: &[u8] = &[0];
+
+/// Returns the first key that does not begin so: the prefix with its last byte below 0xff raised by one.
+fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    END.to_vec()
+}
+
+/// The first page is small, so that the first row is there at once.
+const FIRST_PAGE: i64 = 500;
+/// How many bytes a page should hold. The server counts the rest of the range for every page, which takes it 80 to 100 ms at a
+/// million keys, so pages are large; two of them and their rows are in memory at a time, so they are not larger.
+const PAGE_BYTES: i64 = 6 << 20;
+/// The most keys in a page, where keys are small.
+const PAGE_KEYS: i64 = 50_000;
+
+struct Read {
+    cluster: Arc<Cluster>,
+    query: RangeQuery,
+    left: Option<i64>,
+    page: i64,
+}
+
+impl Read {
+    async fn run(mut self, pages: &Pages<Row>) -> Result<()> {
+        let mut page = self.ask().await?;
+        // Every page is of the revision of the first.
+        if self.query.revision == 0 {
+            self.query.revision = page.revision.0;
+        }
+        loop {
+            let more = self.advance(&page);
+            let rows = rows(page, self.query.keys_only);
+            if !more {
+                return pages.send(rows).await;
+            }
+            // The next page is asked for while this one is being read.
+            let (sent, next) = futures_util::future::join(pages.send(rows), self.ask()).await;
+            sent?;
+            page = next?;
+        }
+    }
+
+    async fn ask(&mut self) -> Result<RangePage> {
+        self.query.limit = self.left.map_or(self.page, |left| left.min(self.page));
+        self.cluster.range(&self.query, self.cluster.deadline()).await
+    }
+
+    /// Moves behind a page, and says whether there is more to read.
+    fn advance(&mut self, page: &RangePage) -> bool {
+        let Some(last) = page.items.last() else { return false };
+        self.query.key.clone_from(&last.key);
+        self.query.key.push(0);
+        let count = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
+        let bytes: usize = page.items.iter().map(|item| item.key.len() + item.value.len() + PER_KEY).sum();
+        let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
+        self.page = (PAGE_BYTES / each.max(1)).clamp(1, PAGE_KEYS.min(self.page.saturating_mul(8)));
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(count);
+        }
+        page.more && self.left != Some(0)
+    }
+}
+
+/// What a key costs in memory beside its own bytes and its value's.
+const PER_KEY: usize = 100;
+
+fn rows(page: RangePage, keys_only: bool) -> Vec<Row> {
+    page.items.into_iter().map(|item| Row::new(item, keys_only)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn octets(text: Option<&[u8]>) -> Option<Octets> {
+        text.map(|bytes| Octets(bytes.to_vec()))
+    }
+
+    #[rstest]
+    #[case(None, None, Some((&[0][..], &[0][..])))]
+    #[case(Some(&b"/a"[..]), None, Some((&b"/a"[..], &b"/b"[..])))]
+    #[case(Some(&b"/a"[..]), Some(&b"/a/x"[..]), Some((&b"/a/x"[..], &b"/b"[..])))]
+    #[case(Some(&b"/b"[..]), Some(&b"/a"[..]), Some((&b"/b"[..], &b"/c"[..])))]
+    #[case(Some(&b"/a"[..]), Some(&b"/b"[..]), None)]
+    #[case(None, Some(&b"/b"[..]), Some((&b"/b"[..], &[0][..])))]
+    #[case(Some(&[0x61, 0xff][..]), None, Some((&[0x61, 0xff][..], &[0x62][..])))]
+    #[case(Some(&[0xff, 0xff][..]), None, Some((&[0xff, 0xff][..], &[0][..])))]
+    fn a_range_is_what_prefix_and_from_have_in_common(
+        #[case] prefix: Option<&[u8]>,
+        #[case] from: Option<&[u8]>,
+        #[case] range: Option<(&[u8], &[u8])>,
+    ) {
+        let args = Args {
+            prefix: octets(prefix),
+            from: octets(from),
+            limit: None,
+            revision: None,
+            keys_only: false,
+            serializable: false,
+        };
+        let query = query(&args).unwrap();
+        assert_eq!(query.as_ref().map(|q| (q.key.as_slice(), q.end.as_slice())), range);
+    }
+}
