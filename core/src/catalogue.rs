@@ -1,10 +1,25 @@
 //! The table of contents of the product: one line per operation. Both faces are built from this list.
 
+use crate::change::Changing;
 use crate::operation::{Entry, entry};
 use crate::ops;
 
 /// Every operation, in the order of the reference.
-pub static CATALOGUE: &[Entry] = &[entry::<ops::member::list::MemberList>()];
+pub static CATALOGUE: &[Entry] = &[
+    entry::<ops::status::Status>(),
+    entry::<ops::health::Health>(),
+    entry::<ops::quorum::QuorumOf>(),
+    entry::<ops::can::CanDo>(),
+    entry::<ops::alarm::list::AlarmList>(),
+    entry::<ops::get::Get>(),
+    entry::<ops::keys::Keys>(),
+    entry::<ops::member::list::MemberList>(),
+    entry::<Changing<ops::member::add::MemberAdd>>(),
+    entry::<Changing<ops::member::promote::MemberPromote>>(),
+    entry::<Changing<ops::member::remove::MemberRemove>>(),
+    entry::<Changing<ops::member::update::MemberUpdate>>(),
+    entry::<Changing<ops::leader::transfer::LeaderMove>>(),
+];
 
 /// What a face binds by hand, because it belongs to the face's language and not to etcd: the name as the face's user writes
 /// it, and why. The parity test allows exactly these beside the catalogue.

@@ -8,7 +8,7 @@ use crate::change::guard::Approved;
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Plan, Step};
-use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, count, plan_table};
+use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table};
 use crate::change::view::{ClusterView, MemberView};
 use crate::context::Context;
 use crate::error::{Error, Fault, Interrupted, Result, Sent};
@@ -23,7 +23,12 @@ use crate::wait::{Look, pause, until};
 /// # Errors
 /// [`Stopped`], with the report so far, when a step failed or Ctrl-C was pressed; an error of the journal before anything was
 /// changed.
-pub async fn execute(ctx: &Context<'_>, approved: Approved, before: &ClusterView, bound: Duration) -> Result<ChangeReport> {
+pub async fn execute(
+    ctx: &Context<'_>,
+    approved: Approved,
+    before: &ClusterView,
+    bound: Duration,
+) -> Result<ChangeReport> {
     let plan = approved.plan();
     let mut journal = Journal::start(&ctx.places().state, plan.operation)?;
     journal.write(Entry::Plan { plan, allow: approved.allow() })?;
@@ -38,17 +43,21 @@ pub async fn execute(ctx: &Context<'_>, approved: Approved, before: &ClusterView
             Err(error) if error.code() == "outcome_unknown" => (Outcome::Unknown, error.in_one_line()),
             Err(error) => (Outcome::Failed, error.in_one_line()),
         };
-        journal.write(Entry::Outcome { number: at + 1, outcome: outcome.word(), detail: &detail })?;
+        let written = journal.write(Entry::Outcome { number: at + 1, outcome: outcome.word(), detail: &detail });
         tracing::info!(step = step.action.word(), outcome = outcome.word(), took = ?start.elapsed(), "step");
         report.steps.push(taken_step(step, before, outcome, start.elapsed(), detail));
-        if let Err(error) = taken {
+        if let Err(error) = taken.and(written) {
             let rest = plan.steps.iter().skip(at + 1);
-            report.steps.extend(rest.map(|step| taken_step(step, before, Outcome::Skipped, Duration::ZERO, String::new())));
-            journal.write(Entry::End { ok: false })?;
+            report
+                .steps
+                .extend(rest.map(|step| taken_step(step, before, Outcome::Skipped, Duration::ZERO, String::new())));
+            // The error says more than a journal that cannot be closed any more.
+            let _ = journal.write(Entry::End { ok: false });
             return Err(stopped(&run, report, error).await);
         }
     }
-    journal.write(Entry::End { ok: true })?;
+    // Every step is journalled already, so a last line that is missing loses nothing.
+    let _ = journal.write(Entry::End { ok: true });
     let after = observe(run.cluster, Depth::Reads).await?;
     report.ok = true;
     report.after = Quorum::of(&after);
@@ -90,8 +99,14 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
         report.after = Quorum::of(&after);
     }
     let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
-    Stopped { operation: report.operation.clone(), done, of: report.plan.len(), report: to_value(&report).ok(), source: error }
-        .into()
+    Stopped {
+        operation: report.operation.clone(),
+        done,
+        of: report.plan.len(),
+        report: to_value(&report).ok(),
+        source: error,
+    }
+    .into()
 }
 
 struct Run<'r, 'c> {
@@ -130,7 +145,10 @@ impl Run<'_, '_> {
                 let same = |m: &&MemberView| same_urls(&m.member.peer_urls, peer_urls) && !m.member.started();
                 let found = view.members.iter().find(same).filter(|m| m.member.is_learner == *learner)?;
                 self.added = Some(found.member.id);
-                Some(format!("member {} with these peer URLs was added before, and has not started yet", found.member.id))
+                Some(format!(
+                    "member {} with these peer URLs was added before, and has not started yet",
+                    found.member.id
+                ))
             }
             Action::RemoveMember { id } => view.get(*id).is_none().then(|| "it is not a member".to_owned()),
             Action::PromoteMember { id } => {
@@ -156,8 +174,10 @@ impl Run<'_, '_> {
                 // For some seconds after a change the server refuses the next one, until it has seen every connection settle.
                 // It has answered, so nothing was done, and asking again is safe.
                 Err(error)
-                    if matches!(error.code(), "unhealthy_cluster" | "not_enough_started_members" | "learner_not_ready")
-                        && start.elapsed() < self.bound.min(SETTLING) =>
+                    if matches!(
+                        error.code(),
+                        "unhealthy_cluster" | "not_enough_started_members" | "learner_not_ready"
+                    ) && start.elapsed() < self.bound.min(SETTLING) =>
                 {
                     pause(self.ctx, Duration::from_millis(500)).await?;
                 }

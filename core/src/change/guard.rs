@@ -111,11 +111,7 @@ fn check_add(view: &ClusterView, name: &str, urls: &[String], refusals: &mut Vec
     same_scheme(view, urls, refusals);
 }
 
-fn urls_are_free<'a>(
-    others: impl Iterator<Item = &'a MemberView>,
-    urls: &[String],
-    refusals: &mut Vec<Refusal>,
-) {
+fn urls_are_free<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[String], refusals: &mut Vec<Refusal>) {
     for other in others {
         for url in other.member.peer_urls.iter().filter(|url| urls.contains(url)) {
             let message = format!("the peer URL {url} is that of {}", other.member.label());

@@ -79,7 +79,9 @@ async fn follow(
 async fn confirm_by_reading(cluster: &Arc<Cluster>, mut view: ClusterView) -> Result<ClusterView> {
     let deadline = cluster.deadline();
     view.confirmed = false;
-    for endpoint in view.voters().filter(|m| m.known().is_some()).filter_map(|m| m.endpoint.clone()) {
+    let answering: Vec<Endpoint> =
+        view.voters().filter(|m| m.known().is_some()).filter_map(|m| m.endpoint.clone()).collect();
+    for endpoint in answering {
         let node = cluster.node(&endpoint)?;
         if node.probe(Consistency::Linearizable, deadline).await.is_ok()
             && let Ok(list) = node.membership(Consistency::Serializable, deadline).await
@@ -220,7 +222,8 @@ fn alarms(views: &[MemberView]) -> Vec<Alarm> {
 pub(crate) fn parse_alarm(text: &str) -> Option<Alarm> {
     // The words come from a protobuf text printer, which takes liberties with the white space, and leaves out a zero id.
     let after = |label: &str| text.split_once(label).map(|(_, rest)| rest.trim_start());
-    let word = |rest: &str| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned();
+    let word =
+        |rest: &str| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default().to_owned();
     let kind = match word(after("alarm:")?).as_str() {
         "NOSPACE" => AlarmKind::NoSpace,
         "CORRUPT" => AlarmKind::Corrupt,

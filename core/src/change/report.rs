@@ -52,12 +52,8 @@ impl Quorum {
     /// Counts.
     pub fn of(view: &ClusterView) -> Self {
         use crate::change::view::Verdict;
-        let down: Vec<String> = view
-            .members
-            .iter()
-            .filter(|m| view.verdict(m) != Verdict::Healthy)
-            .map(|m| m.member.label())
-            .collect();
+        let down: Vec<String> =
+            view.members.iter().filter(|m| view.verdict(m) != Verdict::Healthy).map(|m| m.member.label()).collect();
         let (healthy_voters, quorum) = (count(view.healthy_voters()), count(view.quorum()));
         let verdict = if healthy_voters < quorum {
             QuorumVerdict::NoQuorum

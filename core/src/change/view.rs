@@ -114,7 +114,9 @@ impl MemberView {
                 "timeout" | "connect_timeout" => Verdict::Unresponsive,
                 _ => Verdict::Degraded,
             },
-            Some(Ok(_)) if self.serves() && alarms.iter().all(|alarm| alarm.member_id != self.member.id) => Verdict::Healthy,
+            Some(Ok(_)) if self.serves() && alarms.iter().all(|alarm| alarm.member_id != self.member.id) => {
+                Verdict::Healthy
+            }
             Some(Ok(_)) => Verdict::Degraded,
         }
     }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
-use crate::rpc::{Cluster, Consistency, KeyValue, RangePage, RangeQuery};
+use crate::rpc::{Cluster, Consistency, KeyValue, Node, RangePage, RangeQuery};
 use crate::stream::{Pages, Rows};
 use crate::units::{Bytes, Octets};
 use crate::{args, record};
@@ -98,14 +98,19 @@ impl Operation for Keys {
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Rows<Row>> {
         let cluster = Arc::clone(ctx.cluster()?);
         let limit = match args.limit {
-            Some(limit) if limit < 0 => return Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into()),
+            Some(limit) if limit < 0 => {
+                return Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into());
+            }
             limit => limit,
         };
         let query = query(&args)?;
         ctx.rows(move |pages| async move {
             match (limit, query) {
                 (Some(0), _) | (_, None) => Ok(()),
-                (limit, Some(query)) => Read { cluster, query, left: limit, page: FIRST_PAGE }.run(&pages).await,
+                (limit, Some(query)) => {
+                    let node = reader(&cluster, query.consistency).await?;
+                    Read { cluster, node, query, left: limit, page: FIRST_PAGE }.run(&pages).await
+                }
             }
         })
         .await
@@ -168,8 +173,17 @@ const PAGE_BYTES: i64 = 6 << 20;
 /// The most keys in a page, where keys are small.
 const PAGE_KEYS: i64 = 50_000;
 
+/// Chooses the member that serves a read: the first that proves it can, so that a page, which may take its time, is asked for
+/// only once.
+pub(crate) async fn reader(cluster: &Arc<Cluster>, how: Consistency) -> Result<Arc<Node>> {
+    let deadline = cluster.deadline();
+    let serves = |node: Arc<Node>| async move { node.probe(how, deadline).await.map(|()| node) };
+    cluster.any(deadline, serves).await
+}
+
 struct Read {
     cluster: Arc<Cluster>,
+    node: Arc<Node>,
     query: RangeQuery,
     left: Option<i64>,
     page: i64,
@@ -197,7 +211,14 @@ impl Read {
 
     async fn ask(&mut self) -> Result<RangePage> {
         self.query.limit = self.left.map_or(self.page, |left| left.min(self.page));
-        self.cluster.range(&self.query, self.cluster.deadline()).await
+        match self.node.range(&self.query, self.cluster.deadline()).await {
+            // Another member has the same revision, so the read goes on there.
+            Err(error) if error.retryable() && self.query.revision > 0 => {
+                self.node = reader(&self.cluster, self.query.consistency).await?;
+                self.node.range(&self.query, self.cluster.deadline()).await
+            }
+            page => page,
+        }
     }
 
     /// Moves behind a page, and says whether there is more to read.

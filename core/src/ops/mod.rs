@@ -8,5 +8,4 @@ pub mod keys;
 pub mod leader;
 pub mod member;
 pub mod quorum;
-pub mod snapshot;
 pub mod status;

@@ -86,7 +86,8 @@ impl Operation for Status {
 
 fn row(view: &ClusterView, member: &MemberView) -> Row {
     let status = member.known();
-    let complaint = status.and_then(|status| status.errors.iter().find(|e| crate::change::observe::parse_alarm(e).is_none()));
+    let complaint =
+        status.and_then(|status| status.errors.iter().find(|e| crate::change::observe::parse_alarm(e).is_none()));
     Row {
         member_id: member.member.id,
         name: member.member.started().then(|| member.member.label()),

@@ -78,15 +78,27 @@ impl Cluster {
     /// # Errors
     /// No member answered in time.
     pub async fn membership(&self, how: Consistency, deadline: Instant) -> Result<Membership> {
-        let mut endpoints = self.profile.endpoints.clone();
-        let seen = self.members.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        endpoints.extend(seen.into_iter().filter(|endpoint| !self.profile.endpoints.contains(endpoint)));
         let ask = |node: Arc<Node>| async move { node.membership(how, deadline).await };
-        let found = self.first(&endpoints, deadline, ask).await?;
+        let found = self.any(deadline, ask).await?;
         let urls = found.members.iter().flat_map(|member| &member.client_urls);
         let known = urls.filter_map(|url| Endpoint::parse(url, self.profile.tls.is_set()).ok()).collect();
         *self.members.lock().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(found)
+    }
+
+    /// Asks the seeds, and then the members that were seen last, until one gives a good answer; see [`Cluster::first`].
+    ///
+    /// # Errors
+    /// None gave a good answer.
+    pub async fn any<T, F, A>(&self, deadline: Instant, ask: A) -> Result<T>
+    where
+        A: Fn(Arc<Node>) -> F,
+        F: Future<Output = Result<T>>,
+    {
+        let mut endpoints = self.profile.endpoints.clone();
+        let seen = self.members.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        endpoints.extend(seen.into_iter().filter(|endpoint| !self.profile.endpoints.contains(endpoint)));
+        self.first(&endpoints, deadline, ask).await
     }
 
     /// Asks the endpoints in order until one gives a good answer. The next one is asked when the one before has failed, or has
