@@ -1,10 +1,12 @@
 //! How every call runs: connect, send, wait, all within one deadline; then the answer or a classified error.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etcd_client::Error as EtcdError;
 use tokio::time::timeout_at;
 
+use super::classify::classify;
 use super::error::{Failure, RpcError};
 use super::link::Connection;
 use super::node::Node;
@@ -31,6 +33,20 @@ impl Node {
     where
         F: Future<Output = Result<T, EtcdError>>,
     {
+        Ok(self.open(method, kind, deadline, once).await?.0)
+    }
+
+    /// The same for a call that goes on after its first answer: it needs the connection, to tell later how that ended.
+    pub(super) async fn open<T, F>(
+        &self,
+        method: &'static str,
+        kind: Kind,
+        deadline: Instant,
+        once: impl Fn() -> F,
+    ) -> Result<(T, Connection), RpcError>
+    where
+        F: Future<Output = Result<T, EtcdError>>,
+    {
         let started = Instant::now();
         let bound = deadline.saturating_duration_since(started);
         let done = self.attempts(method, kind, deadline, bound, once).await;
@@ -46,7 +62,7 @@ impl Node {
         deadline: Instant,
         bound: Duration,
         once: impl Fn() -> F,
-    ) -> Result<T, RpcError>
+    ) -> Result<(T, Connection), RpcError>
     where
         F: Future<Output = Result<T, EtcdError>>,
     {
@@ -54,7 +70,7 @@ impl Node {
         loop {
             let connection = self.connection(deadline, bound).await?;
             let error = match self.attempt(method, deadline, bound, &connection, once()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, connection)),
                 Err(error) => error,
             };
             let lost = matches!(error.failure(), Failure::Lost { .. });
@@ -83,13 +99,42 @@ impl Node {
     ) -> Result<T, RpcError> {
         let before = connection.wire.received();
         match timeout_at(deadline.into(), call).await {
-            Ok(done) => done.map_err(|error| super::classify::classify(self.endpoint(), error, &connection.wire)),
+            Ok(done) => done.map_err(|error| classify(self.endpoint(), error, &connection.wire)),
             Err(_) => {
                 if connection.wire.received() == before {
                     self.link.retire(connection);
                 }
                 let failure = Failure::Timeout { waiting_for: format!("the answer to {method}"), bound };
                 Err(RpcError::new(self.endpoint(), Sent::Maybe, failure))
+            }
+        }
+    }
+}
+
+/// An answer in many messages, each of which has to come within a bound.
+pub(super) struct Incoming {
+    pub(super) node: Arc<Node>,
+    connection: Connection,
+    what: &'static str,
+    idle: Duration,
+}
+
+impl Incoming {
+    pub(super) fn new(node: &Arc<Node>, connection: Connection, what: &'static str, idle: Duration) -> Self {
+        Incoming { node: Arc::clone(node), connection, what, idle }
+    }
+
+    /// Waits for the next message.
+    pub(super) async fn message<T>(
+        &self,
+        next: impl Future<Output = Result<Option<T>, EtcdError>>,
+    ) -> Result<Option<T>, RpcError> {
+        match tokio::time::timeout(self.idle, next).await {
+            Ok(done) => done.map_err(|error| classify(self.node.endpoint(), error, &self.connection.wire)),
+            Err(_) => {
+                self.node.link.retire(&self.connection);
+                let failure = Failure::Timeout { waiting_for: self.what.to_owned(), bound: self.idle };
+                Err(RpcError::new(self.node.endpoint(), Sent::Maybe, failure))
             }
         }
     }

@@ -1,11 +1,12 @@
 //! Reading keys: in pages, or as a stream where the server has it.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use etcd_client::GetOptions;
 use etcd_client::proto::{PbKeyValue, PbRangeResponse};
+use etcd_client::{GetOptions, GetResponse, GetStreamResponse};
 
-use super::call::Kind;
+use super::call::{Incoming, Kind};
 use super::error::RpcError;
 use super::node::Node;
 use super::types::{Consistency, KeyValue, RangePage, RangeQuery};
@@ -28,6 +29,25 @@ impl Node {
         };
         let answer = self.call("Range", Kind::Read, deadline, ask).await?.0;
         Ok(self.read_page(answer)?)
+    }
+
+    /// Reads keys as a stream: the server sends them as it finds them, at one revision, without counting them first.
+    ///
+    /// # Errors
+    /// It did not begin in time; `unsupported` before 3.7.
+    pub async fn range_stream(self: &Arc<Self>, query: &RangeQuery, idle: Duration) -> Result<RangeStream> {
+        let ask = || {
+            let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+            let (key, options) = request(query);
+            async move {
+                let mut stream = kv.get_stream(key, Some(options)).await?;
+                let first = stream.message().await?;
+                Ok((stream, first))
+            }
+        };
+        let ((stream, first), connection) = self.open("RangeStream", Kind::Read, Instant::now() + idle, ask).await?;
+        let incoming = Incoming::new(self, connection, "the next keys", idle);
+        Ok(RangeStream { incoming, stream, first, revision: query.revision, ended: false })
     }
 
     fn read_page(&self, answer: PbRangeResponse) -> Result<RangePage, RpcError> {
@@ -67,4 +87,45 @@ fn request(query: &RangeQuery) -> (Vec<u8>, GetOptions) {
     // The server refuses an empty key, and means the very first one by a single zero byte.
     let key = if query.key.is_empty() { vec![0] } else { query.key.clone() };
     (key, options)
+}
+
+/// Keys, as the server sends them.
+pub struct RangeStream {
+    incoming: Incoming,
+    stream: GetStreamResponse,
+    first: Option<GetResponse>,
+    revision: i64,
+    ended: bool,
+}
+
+impl RangeStream {
+    /// Waits for more keys; `None` is the end. Only the last page knows the number of keys, and the revision unless one was
+    /// asked for; they are zero before.
+    ///
+    /// # Errors
+    /// Nothing came in time, the connection was lost, or the stream ended early.
+    pub async fn next(&mut self) -> Result<Option<RangePage>> {
+        let message = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.incoming.message(self.stream.message()).await?,
+        };
+        let node = &self.incoming.node;
+        let Some(message) = message.map(|message| message.0) else {
+            // The last page carries the header; without it the stream was cut off somewhere on the way.
+            return if self.ended {
+                Ok(None)
+            } else {
+                Err(node.nonsense("the stream ended before its last keys").into())
+            };
+        };
+        if self.ended {
+            return Err(node.nonsense("keys came after the last ones").into());
+        }
+        if message.header.is_some() {
+            self.ended = true;
+            return Ok(Some(node.read_page(message)?));
+        }
+        let items = message.kvs.into_iter().map(item).collect();
+        Ok(Some(RangePage { revision: Revision(self.revision), items, more: true, count: 0 }))
+    }
 }

@@ -129,7 +129,7 @@ pub struct HashKv {
     pub compact_revision: Option<Revision>,
 }
 
-/// A piece of a snapshot.
+/// A piece of a snapshot. The last one, of 32 bytes, is the SHA-256 of all before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotChunk {
     /// The bytes.
