@@ -62,10 +62,6 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         );
         refusals.push(refusal("no_quorum", message, "bring voters back first; `health` names those that are down"));
     }
-    if let Err(answer) = server::accepts(action, view) {
-        let remedy = "see `health` and `member list` for what the server misses";
-        refusals.push(refusal("server_would_refuse", format!("the server would answer: {answer}"), remedy));
-    }
     match action {
         Action::AddMember { name, peer_urls, .. } => check_add(view, name, peer_urls, &mut refusals),
         Action::RemoveMember { id } => check_remove(view, *id, &mut refusals),
@@ -76,6 +72,11 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     }
     if !refusals.iter().any(|r| matches!(r.code.as_str(), "no_quorum" | "last_voter")) {
         quorum_stays(action, view, &mut refusals);
+    }
+    // What we refuse ourselves says more than the server's answer, so it comes first.
+    if let Err(answer) = server::accepts(action, view) {
+        let remedy = "see `health` and `member list` for what the server misses";
+        refusals.push(refusal("server_would_refuse", format!("the server would answer: {answer}"), remedy));
     }
     refusals
 }

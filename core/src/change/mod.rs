@@ -1,6 +1,8 @@
 //! Changing a cluster: observe, plan, approve, execute. Only the first and the last talk to it; what lies between is pure.
 
 pub mod execute;
+#[cfg(test)]
+mod exhaustive;
 pub mod guard;
 pub mod journal;
 pub mod observe;

@@ -11,7 +11,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{Result, Sent};
 use crate::id::MemberId;
 use crate::member::{Member, Membership};
-use crate::rpc::{Alarm, AlarmKind, Cluster, Consistency, Status};
+use crate::rpc::{Alarm, AlarmKind, Cluster, Consistency, Node, Status};
+use crate::wait::sleep;
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,9 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
         Err(error) if error.code() == "cluster_mismatch" => return Err(error),
         Err(_) => false,
     };
-    views.sort_by_key(|view| view.member.id);
+    views.sort_by(|a, b| {
+        (!a.member.started(), &a.member.name, a.member.id).cmp(&(!b.member.started(), &b.member.name, b.member.id))
+    });
     let alarms = alarms(&views);
     let view = ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms };
     if view.confirmed && view.oldest_version().is_some_and(|v| (v.major, v.minor) < (3, 5)) {
@@ -86,7 +89,9 @@ async fn confirm_by_reading(cluster: &Arc<Cluster>, mut view: ClusterView) -> Re
         if node.probe(Consistency::Linearizable, deadline).await.is_ok()
             && let Ok(list) = node.membership(Consistency::Serializable, deadline).await
         {
-            view.confirmed = list.members == view.membership().members;
+            let mut known = view.membership().members;
+            known.sort_by_key(|member| member.id);
+            view.confirmed = list.members == known;
             break;
         }
     }
@@ -189,7 +194,7 @@ async fn ask(
     let start = Instant::now();
     let read = |how: Consistency, wanted: bool| {
         let node = &node;
-        async move { if wanted { Some(node.probe(how, deadline).await.map_err(Failure::from)) } else { None } }
+        async move { if wanted { Some(probe(node, how, deadline).await.map_err(Failure::from)) } else { None } }
     };
     let reads = depth == Depth::Reads;
     let (status, serializable, linearizable) = join3(
@@ -207,6 +212,24 @@ async fn ask(
         }
     }
 }
+
+/// Asks a member for a read. While the voters elect a leader a member refuses reads, which is over in a second; that is no
+/// illness, so it is asked again as long as there is time.
+async fn probe(node: &Node, how: Consistency, deadline: Instant) -> Result<()> {
+    loop {
+        match node.probe(how, deadline).await {
+            Err(error)
+                if matches!(error.code(), "no_leader" | "leader_changed") && Instant::now() + AGAIN < deadline =>
+            {
+                sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// How long a member that has no leader is left alone before it is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Reads the alarms out of what the members complain about in their status, for example
 /// `memberID:10501334649042878790 alarm:NOSPACE`. The alarm RPC would say the same, but each call of it is a proposal to raft:

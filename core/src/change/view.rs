@@ -129,7 +129,7 @@ pub struct ClusterView {
     pub cluster_id: ClusterId,
     /// Whether a quorum confirmed the membership list; otherwise it is what one member last knew.
     pub confirmed: bool,
-    /// Every member, in the order of their ids.
+    /// Every member, in the order of their names; those that have none yet come last.
     pub members: Vec<MemberView>,
     /// The alarms that are raised, as far as members told.
     pub alarms: Vec<Alarm>,
