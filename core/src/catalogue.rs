@@ -19,6 +19,14 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<Changing<ops::member::remove::MemberRemove>>(),
     entry::<Changing<ops::member::update::MemberUpdate>>(),
     entry::<Changing<ops::leader::transfer::LeaderMove>>(),
+    entry::<ops::sandbox::start::SandboxStart>(),
+    entry::<ops::sandbox::list::SandboxList>(),
+    entry::<ops::sandbox::stop::SandboxStop>(),
+    entry::<ops::sandbox::kill::SandboxKill>(),
+    entry::<ops::sandbox::pause::SandboxPause>(),
+    entry::<ops::sandbox::resume::SandboxResume>(),
+    entry::<ops::sandbox::restart::SandboxRestart>(),
+    entry::<ops::sandbox::wipe::SandboxWipe>(),
 ];
 
 /// What a face binds by hand, because it belongs to the face's language and not to etcd: the name as the face's user writes

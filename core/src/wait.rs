@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::context::Context;
 use crate::error::{Fault, Interrupted, Result};
 use crate::event::Event;
 use crate::units::Elapsed;
 
-/// How often an awaited condition is looked at.
+/// How often an awaited condition is looked at, once it has not been true for a while.
 pub const EVERY: Duration = Duration::from_millis(100);
+/// How soon it is looked at for the second time. The pauses grow from here, so that what comes true at once is seen at once.
+const FIRST: Duration = Duration::from_millis(5);
 
 /// What a look at an awaited condition found.
 #[derive(Debug)]
@@ -28,10 +32,25 @@ pub async fn until<T>(
     ctx: &Context<'_>,
     what: &str,
     bound: Duration,
+    look: impl AsyncFnMut() -> Result<Look<T>>,
+) -> Result<T> {
+    until_cancelled(ctx.cancel(), &|event| ctx.emit(event), what, bound, look).await
+}
+
+/// The same for work that goes on without a call, such as a test's.
+///
+/// # Errors
+/// The bound passed; the token was cancelled; or the look itself failed, which ends the waiting at once.
+pub(crate) async fn until_cancelled<T>(
+    cancel: &CancellationToken,
+    tell: &dyn Fn(&Event),
+    what: &str,
+    bound: Duration,
     mut look: impl AsyncFnMut() -> Result<Look<T>>,
 ) -> Result<T> {
     let start = Instant::now();
     let mut told = Duration::ZERO;
+    let mut span = FIRST;
     loop {
         let status = match look().await? {
             Look::Ready(found) => return Ok(found),
@@ -43,9 +62,13 @@ pub async fn until<T>(
         }
         if elapsed - told >= Duration::from_secs(1) {
             told = elapsed;
-            ctx.emit(&Event::Waiting { what: what.to_owned(), status, elapsed: elapsed.into() });
+            tell(&Event::Waiting { what: what.to_owned(), status, elapsed: elapsed.into() });
         }
-        pause(ctx, EVERY.min(bound - elapsed)).await?;
+        tokio::select! {
+            () = cancel.cancelled() => return Err(Interrupted.into()),
+            () = sleep(span.min(bound - elapsed)) => {}
+        }
+        span = EVERY.min(span * 2);
     }
 }
 
@@ -75,9 +98,14 @@ pub struct TimedOut {
     last: String,
 }
 
+impl TimedOut {
+    /// Its code, for whoever goes another way when it was waited in vain.
+    pub(crate) const CODE: &str = "wait_timeout";
+}
+
 impl Fault for TimedOut {
     fn code(&self) -> &'static str {
-        "wait_timeout"
+        Self::CODE
     }
 
     fn retryable(&self) -> bool {

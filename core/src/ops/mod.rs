@@ -8,4 +8,5 @@ pub mod keys;
 pub mod leader;
 pub mod member;
 pub mod quorum;
+pub mod sandbox;
 pub mod status;

@@ -1,0 +1,41 @@
+//! `sandbox kill`: kill a member.
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::sandbox::MemberRow;
+
+args! {
+    /// Which member.
+    pub struct Args(
+        /// The member, by its name.
+        member: String,
+    ) {
+        /// The sandbox that it belongs to.
+        name: String = "sandbox",
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct SandboxKill;
+
+impl Operation for SandboxKill {
+    const CARD: Card = Card {
+        name: "sandbox kill",
+        summary: "Kill a member of a throwaway cluster, as a power cut would.",
+        details: "Its data stay. `sandbox restart` starts it again.",
+        search: &["crash", "SIGKILL"],
+        effect: Effect::Changes,
+        capability: Capability::Sandbox,
+        target: Target::Nothing,
+        examples: &[Example { about: "Kill a member", args: &[("member", Sample::Text("infra2"))] }],
+    };
+    type Args = Args;
+    type Report = MemberRow;
+
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
+        super::member(ctx, &args.name, &args.member)?.kill().await
+    }
+}

@@ -1,0 +1,41 @@
+//! `sandbox resume`: let a paused member go on.
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::sandbox::MemberRow;
+
+args! {
+    /// Which member.
+    pub struct Args(
+        /// The member, by its name.
+        member: String,
+    ) {
+        /// The sandbox that it belongs to.
+        name: String = "sandbox",
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct SandboxResume;
+
+impl Operation for SandboxResume {
+    const CARD: Card = Card {
+        name: "sandbox resume",
+        summary: "Let a paused member of a throwaway cluster go on.",
+        details: "",
+        search: &["continue", "unfreeze", "SIGCONT"],
+        effect: Effect::Changes,
+        capability: Capability::Sandbox,
+        target: Target::Nothing,
+        examples: &[Example { about: "Let a member go on", args: &[("member", Sample::Text("infra2"))] }],
+    };
+    type Args = Args;
+    type Report = MemberRow;
+
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
+        super::member(ctx, &args.name, &args.member)?.resume().await
+    }
+}

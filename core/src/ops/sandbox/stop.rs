@@ -1,0 +1,50 @@
+//! `sandbox stop`: stop a throwaway cluster, or one of its members.
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::sandbox::MemberRow;
+
+args! {
+    /// What to stop.
+    pub struct Args(
+        /// The one member to stop; its data stay. The whole sandbox is stopped and removed when no member is given.
+        member: Option<String>,
+    ) {
+        /// The sandbox.
+        name: String = "sandbox",
+        /// Keep the folder with the data and the logs, so that `sandbox restart` can start it again.
+        keep: bool,
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct SandboxStop;
+
+impl Operation for SandboxStop {
+    const CARD: Card = Card {
+        name: "sandbox stop",
+        summary: "Stop a throwaway cluster and remove it, or stop one of its members.",
+        details: "Processes are asked to stop, and are killed when they have not stopped after ten seconds. Without a member the folder of \
+            the sandbox goes too, with data, certificates and logs, and it is no error when there is no such sandbox.",
+        search: &["remove", "delete", "clean", "down"],
+        effect: Effect::Destroys,
+        capability: Capability::Sandbox,
+        target: Target::Nothing,
+        examples: &[
+            Example { about: "Stop the sandbox and remove it", args: &[] },
+            Example { about: "Stop one member and keep its data", args: &[("member", Sample::Text("infra2"))] },
+        ],
+    };
+    type Args = Args;
+    type Report = Vec<MemberRow>;
+
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
+        match args.member {
+            Some(member) => Ok(vec![super::member(ctx, &args.name, &member)?.stop().await?]),
+            None => super::named(ctx, &args.name)?.stop(args.keep).await,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `sandbox wipe`: take away a member's data.
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::context::Context;
+use crate::error::Result;
+use crate::operation::Operation;
+use crate::sandbox::MemberRow;
+
+args! {
+    /// Which member.
+    pub struct Args(
+        /// The member, by its name.
+        member: String,
+    ) {
+        /// The sandbox that it belongs to.
+        name: String = "sandbox",
+    }
+}
+
+/// See [`Operation::CARD`].
+pub struct SandboxWipe;
+
+impl Operation for SandboxWipe {
+    const CARD: Card = Card {
+        name: "sandbox wipe",
+        summary: "Move the data dir of a member aside, so that the member starts empty.",
+        details: "The member must be down. Nothing is deleted: the old data dir lies beside the new one, with the time in its name.",
+        search: &["data", "move", "aside", "empty"],
+        effect: Effect::Changes,
+        capability: Capability::Sandbox,
+        target: Target::Nothing,
+        examples: &[Example {
+            about: "Take away the data of a member that is down",
+            args: &[("member", Sample::Text("infra2"))],
+        }],
+    };
+    type Args = Args;
+    type Report = MemberRow;
+
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
+        super::member(ctx, &args.name, &args.member)?.wipe().await
+    }
+}

@@ -1,0 +1,76 @@
+//! The log of a member: its end, and the line in it that says why the member ended.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+/// A stack trace after a panic is long; what came before it lies within this distance from the end.
+const TAIL: u64 = 256 * 1024;
+
+/// Returns the lines of a log from a place on, at most the last 256 KiB of them. A log that cannot be read has none.
+pub(super) fn lines(path: &Path, from: u64) -> Vec<String> {
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(TAIL))))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+}
+
+/// Returns what a reader wants to see of the end: the last lines, each as its message; after a panic, the lines up to it,
+/// without the stack trace.
+pub(super) fn end(lines: &[String], count: usize) -> Vec<String> {
+    let fatal = lines.iter().rposition(|line| is_fatal(line)).map_or(lines.len(), |place| place + 1);
+    let shown = lines.get(..fatal).unwrap_or_default();
+    shown.iter().skip(shown.len().saturating_sub(count)).map(|line| message(line)).collect()
+}
+
+fn is_fatal(line: &str) -> bool {
+    line.starts_with("panic: ") || level(line).is_some_and(|level| level == "fatal" || level == "panic")
+}
+
+fn level(line: &str) -> Option<String> {
+    let json: Json = serde_json::from_str(line).ok()?;
+    json.get("level")?.as_str().map(str::to_owned)
+}
+
+/// Returns the message and the error of a line of etcd's log, or the line as it is.
+fn message(line: &str) -> String {
+    let json: Json = serde_json::from_str(line).unwrap_or_default();
+    let text = |field: &str| json.get(field).and_then(Json::as_str);
+    match (text("msg"), text("error")) {
+        (Some(message), Some(error)) => format!("{message}: {error}"),
+        (Some(message), None) => message.to_owned(),
+        (None, _) => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&["{\"level\":\"info\",\"msg\":\"a\"}", "b"], &["a", "b"])]
+    #[case(&["one", "{\"level\":\"fatal\",\"msg\":\"discovery failed\",\"error\":\"no such member\"}", "trailing"],
+        &["one", "discovery failed: no such member"])]
+    #[case(&["{\"level\":\"panic\",\"msg\":\"x\"}", "panic: x", "goroutine 1 [running]:", "main.main()"], &["x", "panic: x"])]
+    #[case(&[], &[])]
+    fn the_end_of_a_log_is_what_says_why(#[case] log: &[&str], #[case] expected: &[&str]) {
+        let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(end(&log, 2), expected);
+    }
+
+    #[test]
+    fn a_log_is_read_from_a_place_on() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "old\n\nnew 1\nnew 2\n").unwrap();
+        assert_eq!(lines(file.path(), 4), ["new 1", "new 2"]);
+        assert_eq!(lines(Path::new("/does/not/exist"), 0), [""; 0]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Starting a cluster. When it does not work out, nothing is left but the logs.
+
+use super::error::SandboxError;
+use super::etcd::find;
+use super::files::{make_folder, remove};
+use super::options::{MemberOptions, Options};
+use super::ports::{Held, hold};
+use super::session::Session;
+use super::state::{Lock, State, StoredMember, log_path};
+use super::{Sandbox, ca, log};
+use crate::args::BadArgument;
+use crate::error::Result;
+
+/// How often a start is repeated because somebody else took a port in the moment in which it was free.
+const ATTEMPTS: usize = 3;
+
+impl Sandbox {
+    /// Starts the cluster.
+    pub(crate) async fn launch(&self, options: &Options) -> Result<()> {
+        if !(1..=9).contains(&options.members) {
+            return Err(BadArgument::invalid("members", "should be from 1 to 9", "3 is the usual number").into());
+        }
+        make_folder(&self.places.sandboxes())?;
+        for attempt in 1.. {
+            let lock = self.lock().await?;
+            if State::load(&self.folder)?.is_some() {
+                return Err(SandboxError::Exists { name: self.name.clone() }.into());
+            }
+            remove(&self.folder)?;
+            let mut undo = Undo(Some(self));
+            match self.bring_up(options, lock).await {
+                Ok(()) => {
+                    undo.0 = None;
+                    break;
+                }
+                Err(_) if attempt < ATTEMPTS && self.port_was_taken() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring_up(&self, options: &Options, lock: Lock) -> Result<()> {
+        let (state, mut held) = self.prepare(options)?;
+        state.save(&self.folder)?;
+        let mut session = Session::new(self, lock)?;
+        let names = session.member_names();
+        for name in &names {
+            // The ports are free for a moment only; see `ATTEMPTS`.
+            held.drain(..2.min(held.len()));
+            session.spawn(name)?;
+        }
+        self.wait_ready(&names, options.wait).await?;
+        self.write_profile(&session.state)
+    }
+
+    /// Decides everything, and makes the files that the members need.
+    fn prepare(&self, options: &Options) -> Result<(State, Vec<Held>)> {
+        let etcd = find(options.etcd.as_deref(), &self.places)?;
+        for folder in ["logs", "ca", "certs"] {
+            make_folder(&self.folder.join(folder))?;
+        }
+        let mut held = Vec::new();
+        let mut port = || -> Result<u16> {
+            let new = hold()?;
+            let port = new.port;
+            held.push(new);
+            Ok(port)
+        };
+        let mut state = State {
+            tls: options.tls,
+            detached: options.detached,
+            token: format!("{}-{}", self.name, chrono::Utc::now().timestamp_micros()),
+            password: None,
+            members: Vec::new(),
+        };
+        for number in 1..=options.members {
+            let name = format!("infra{number}");
+            let only = options.only.get(&name).cloned().unwrap_or_default();
+            let MemberOptions { etcd: other, flags, advertise_client_url, advertise_peer_url } = only;
+            state.members.push(StoredMember {
+                etcd: match other {
+                    Some(other) => find(Some(&other), &self.places)?,
+                    None => etcd.clone(),
+                },
+                name,
+                client_port: port()?,
+                peer_port: port()?,
+                advertise_client: advertise_client_url,
+                advertise_peer: advertise_peer_url,
+                flags: options.flags.iter().chain(&flags).cloned().collect(),
+                initial_cluster: String::new(),
+                joins: false,
+                process: None,
+                exit_code: None,
+                log_from: 0,
+            });
+        }
+        let all: Vec<_> = state.members.iter().map(|m| format!("{}={}", m.name, state.peer_url(m))).collect();
+        for member in &mut state.members {
+            member.initial_cluster = all.join(",");
+        }
+        if options.tls {
+            ca::create(&self.folder)?;
+            ca::issue_client(&self.folder)?;
+            for member in &state.members {
+                ca::issue_server(&self.folder, &member.name)?;
+            }
+        }
+        Ok((state, held))
+    }
+
+    fn port_was_taken(&self) -> bool {
+        let members = self.state().map(|state| state.members).unwrap_or_default();
+        let logs = members.iter().flat_map(|member| log::lines(&log_path(&self.folder, &member.name), member.log_from));
+        logs.into_iter().any(|line| line.contains("address already in use"))
+    }
+}
+
+/// Takes everything back but the logs, unless it is told not to: also when the start is dropped half-way.
+struct Undo<'a>(Option<&'a Sandbox>);
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        let Some(sandbox) = self.0 else { return };
+        sandbox.kill_now();
+        for entry in std::fs::read_dir(&sandbox.folder).into_iter().flatten().flatten() {
+            if entry.file_name() != "logs" {
+                // The error of the start itself is the one that matters.
+                let _ = remove(&entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Real processes. The tests crate holds the rest; these show that a sandbox does what everything else relies on.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::rpc::{Cluster, Consistency};
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// The places of a test: sandboxes in a folder of its own, etcd from where `cargo xtask setup` puts it.
+fn places(home: &Path) -> Places {
+    #[expect(clippy::disallowed_methods, reason = "a test is its own front end")]
+    let mut places = Places::from_env(home.to_owned(), |name| std::env::var(name).ok());
+    places.state = home.join("state");
+    places
+}
+
+fn options() -> Options {
+    Options { detached: false, ..Options::default() }
+}
+
+fn names(rows: &[MemberRow]) -> Vec<(&str, ProcessState)> {
+    rows.iter().map(|row| (row.name.as_str(), row.state)).collect()
+}
+
+async fn serves(sandbox: &Sandbox, member: &str) -> bool {
+    let cluster = Cluster::new(sandbox.profile().unwrap()).unwrap();
+    let url = sandbox.member(member).unwrap().client_url().to_owned();
+    let node = cluster.node(&crate::endpoint::Endpoint::parse(&url, false).unwrap()).unwrap();
+    node.probe(Consistency::Linearizable, Instant::now() + Duration::from_millis(500)).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn members_are_killed_paused_resumed_restarted_and_stopped() {
+    use ProcessState::{Exited, Paused, Running, Stopped};
+    let home = tempfile::tempdir().unwrap();
+    let places = places(home.path());
+    let sandbox = Sandbox::start(&places, "s", Options { tls: false, ..options() }).await.unwrap().guard();
+    assert_eq!(names(&sandbox.rows().unwrap()), [("infra1", Running), ("infra2", Running), ("infra3", Running)]);
+    let error = Sandbox::start(&places, "s", options()).await.unwrap_err();
+    assert_eq!(error.code(), "sandbox_exists");
+
+    let infra2 = sandbox.member("infra2").unwrap();
+    let killed = infra2.kill().await.unwrap();
+    assert_eq!((killed.state, killed.pid, killed.exit_code), (Exited, None, Some(137)));
+    assert!(!serves(&sandbox, "infra2").await);
+    sandbox.wait_ready(&["infra1".to_owned(), "infra3".to_owned()], BOUND).await.unwrap();
+    assert_eq!(infra2.pause().await.unwrap_err().code(), "sandbox_state");
+    assert_eq!(infra2.restart(BOUND).await.unwrap().state, Running);
+    assert!(serves(&sandbox, "infra2").await);
+
+    let infra3 = sandbox.member("infra3").unwrap();
+    assert_eq!(infra3.pause().await.unwrap().state, Paused);
+    assert!(!serves(&sandbox, "infra3").await);
+    assert_eq!(infra3.resume().await.unwrap().state, Running);
+    sandbox.wait_ready(&["infra3".to_owned()], BOUND).await.unwrap();
+
+    infra3.pause().await.unwrap();
+    let stopped = infra3.stop().await.unwrap();
+    assert_eq!((stopped.state, stopped.pid), (Stopped, None));
+    assert!(stopped.last_log.is_some());
+    infra3.restart(BOUND).await.unwrap();
+
+    let processes: Vec<_> = sandbox.state().unwrap().members.into_iter().filter_map(|m| m.process).collect();
+    let rows = sandbox.stop(false).await.unwrap();
+    assert_eq!(names(&rows), [("infra1", Stopped), ("infra2", Stopped), ("infra3", Stopped)]);
+    assert_eq!(processes.len(), 3);
+    for process in processes {
+        assert!(matches!(process.condition(), process::Condition::Ended(_)));
+    }
+    assert!(!sandbox.folder().exists());
+    assert!(sandbox.stop(false).await.unwrap().is_empty());
+    assert_eq!(sandbox.rows().unwrap_err().code(), "sandbox_not_found");
+}
