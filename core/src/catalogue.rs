@@ -13,6 +13,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::alarm::list::AlarmList>(),
     entry::<ops::get::Get>(),
     entry::<ops::keys::Keys>(),
+    entry::<ops::snapshot::save::SnapshotSave>(),
     entry::<ops::member::list::MemberList>(),
     entry::<Changing<ops::member::add::MemberAdd>>(),
     entry::<Changing<ops::member::promote::MemberPromote>>(),

@@ -109,7 +109,11 @@ impl Operation for Keys {
                 (Some(0), _) | (_, None) => Ok(()),
                 (limit, Some(query)) => {
                     let node = reader(&cluster, query.consistency).await?;
-                    Read { cluster, node, query, left: limit, page: FIRST_PAGE }.run(&pages).await
+                    let mut read = Read { cluster, node, query, left: limit, page: FIRST_PAGE };
+                    match read.stream(&pages).await {
+                        Err(error) if error.code() == "unsupported" => read.pages(&pages).await,
+                        done => done,
+                    }
                 }
             }
         })
@@ -190,7 +194,20 @@ struct Read {
 }
 
 impl Read {
-    async fn run(mut self, pages: &Pages<Row>) -> Result<()> {
+    /// Lets the server send the keys as it finds them, which it can from 3.7 on: it counts nothing, and keeps no page.
+    async fn stream(&self, pages: &Pages<Row>) -> Result<()> {
+        let query = RangeQuery { limit: self.left.unwrap_or(0), ..self.query.clone() };
+        let mut stream = self.node.range_stream(&query, self.cluster.profile().timeout).await?;
+        while let Some(page) = stream.next().await? {
+            if !page.items.is_empty() {
+                pages.send(rows(page, query.keys_only)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads page after page, which every server can.
+    async fn pages(&mut self, pages: &Pages<Row>) -> Result<()> {
         let mut page = self.ask().await?;
         // Every page is of the revision of the first.
         if self.query.revision == 0 {

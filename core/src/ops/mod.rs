@@ -9,4 +9,5 @@ pub mod leader;
 pub mod member;
 pub mod quorum;
 pub mod sandbox;
+pub mod snapshot;
 pub mod status;

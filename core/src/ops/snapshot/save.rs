@@ -135,10 +135,11 @@ async fn copy(
 ) -> Result<(Finished, String)> {
     let mut stream = node.snapshot(deadline, idle).await?;
     let (sender, mut chunks) = tokio::sync::mpsc::channel::<Vec<u8>>(CHUNKS_AHEAD);
-    let total_of = |first: &crate::rpc::SnapshotChunk| first.remaining.saturating_add(first.blob.len() as u64);
     let mut file = file;
     let mut next = stream.next().await?;
-    let total = next.as_ref().map_or(0, total_of);
+    // The server announces the data, and sends its SHA-256 behind it.
+    let data = next.as_ref().map_or(0, |first| first.remaining.saturating_add(first.blob.len() as u64));
+    let total = data.saturating_add(SHA256_BYTES);
     file.reserve(total)?;
     let writer = tokio::task::spawn_blocking(move || {
         while let Some(chunk) = chunks.blocking_recv() {
@@ -167,6 +168,8 @@ async fn copy(
     Ok((finished.map_err(crate::Error::internal)??, version))
 }
 
+/// The length of what follows the announced data.
+const SHA256_BYTES: u64 = 32;
 /// How many chunks of 32 kB wait between the network and the disk.
 const CHUNKS_AHEAD: usize = 64;
 /// After how many bytes the caller is told again.
