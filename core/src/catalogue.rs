@@ -28,6 +28,8 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::sandbox::resume::SandboxResume>(),
     entry::<ops::sandbox::restart::SandboxRestart>(),
     entry::<ops::sandbox::wipe::SandboxWipe>(),
+    entry::<ops::sandbox::join::SandboxJoin>(),
+    entry::<ops::sandbox::breaking::SandboxBreak>(),
 ];
 
 /// What a face binds by hand, because it belongs to the face's language and not to etcd: the name as the face's user writes

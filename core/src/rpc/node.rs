@@ -13,6 +13,7 @@ use super::error::RpcError;
 use super::identity::Identity;
 use super::link::{Link, Sender};
 use super::raw::{self, AuthStatusRequest, AuthStatusResponse, MemberListRequest};
+use super::scratch::Scratch;
 use super::token::Tokens;
 use super::types::{Alarm, AlarmKind, Consistency, HashKv, Status};
 use super::writer::Writer;
@@ -198,6 +199,11 @@ impl Node {
     /// Returns the calls that change the cluster. Only `change/execute.rs` may ask for them.
     pub fn writer(&self) -> Writer<'_> {
         Writer { node: self }
+    }
+
+    /// Returns the calls that only a throwaway cluster of our own gets. Only `sandbox` may ask for them.
+    pub(crate) fn scratch(&self) -> Scratch<'_> {
+        Scratch { node: self }
     }
 
     pub(super) fn sender(&self) -> Sender {

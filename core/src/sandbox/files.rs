@@ -51,3 +51,18 @@ pub(super) fn remove(path: &Path) -> Result<(), SandboxError> {
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), SandboxError> {
     std::fs::rename(from, to).map_err(cannot(format!("move {} to {}", from.display(), to.display())))
 }
+/// Copies a folder with all that is in it.
+pub(super) fn copy_folder(from: &Path, to: &Path) -> Result<(), SandboxError> {
+    make_folder(to)?;
+    let what = || format!("copy {}", from.display());
+    for entry in std::fs::read_dir(from).map_err(cannot(what()))? {
+        let entry = entry.map_err(cannot(what()))?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().map_err(cannot(what()))?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target).map_err(cannot(what()))?;
+        }
+    }
+    Ok(())
+}

@@ -22,16 +22,14 @@ pub(super) fn lines(path: &Path, from: u64) -> Vec<String> {
     read().unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
-/// Returns what a reader wants to see of the end: the last lines, each as its message; after a panic, the lines up to it,
-/// without the stack trace.
+/// Returns what a reader wants to see of the end: the last lines, each as its message; after a panic, the lines up to the one
+/// that says why, without the stack trace.
 pub(super) fn end(lines: &[String], count: usize) -> Vec<String> {
-    let fatal = lines.iter().rposition(|line| is_fatal(line)).map_or(lines.len(), |place| place + 1);
-    let shown = lines.get(..fatal).unwrap_or_default();
+    // etcd logs why it gives up, and often panics then with less to say; a panic that is a mistake is not logged.
+    let logged = lines.iter().rposition(|line| matches!(level(line).as_deref(), Some("fatal" | "panic")));
+    let why = logged.or_else(|| lines.iter().rposition(|line| line.starts_with("panic: ")));
+    let shown = lines.get(..why.map_or(lines.len(), |place| place + 1)).unwrap_or_default();
     shown.iter().skip(shown.len().saturating_sub(count)).map(|line| message(line)).collect()
-}
-
-fn is_fatal(line: &str) -> bool {
-    line.starts_with("panic: ") || level(line).is_some_and(|level| level == "fatal" || level == "panic")
 }
 
 fn level(line: &str) -> Option<String> {
@@ -59,7 +57,8 @@ mod tests {
     #[case(&["{\"level\":\"info\",\"msg\":\"a\"}", "b"], &["a", "b"])]
     #[case(&["one", "{\"level\":\"fatal\",\"msg\":\"discovery failed\",\"error\":\"no such member\"}", "trailing"],
         &["one", "discovery failed: no such member"])]
-    #[case(&["{\"level\":\"panic\",\"msg\":\"x\"}", "panic: x", "goroutine 1 [running]:", "main.main()"], &["x", "panic: x"])]
+    #[case(&["{\"level\":\"panic\",\"msg\":\"x\"}", "panic: y", "goroutine 1 [running]:", "main.main()"], &["x"])]
+    #[case(&["one", "panic: nil map", "goroutine 1 [running]:", "main.main()"], &["one", "panic: nil map"])]
     #[case(&[], &[])]
     fn the_end_of_a_log_is_what_says_why(#[case] log: &[&str], #[case] expected: &[&str]) {
         let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();

@@ -6,11 +6,13 @@
 //! `session` is the right to change one, and what can be done with it; `start` and `breakage` are the two long stories;
 //! `state`, `process`, `etcd`, `ports`, `ca`, `log` and `files` are what they are made of.
 
+mod breakage;
 mod ca;
 mod error;
 mod etcd;
 mod files;
 mod guard;
+mod join;
 mod log;
 mod member;
 mod options;
@@ -27,6 +29,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use breakage::Breakage;
 pub use error::SandboxError;
 pub use guard::SandboxGuard;
 pub use member::{Member, MemberRow, ProcessState};

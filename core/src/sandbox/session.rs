@@ -134,16 +134,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Moves the data dir of a member aside, and returns where it is now.
-    pub(super) fn set_aside(&self, name: &str) -> Result<std::path::PathBuf, SandboxError> {
+    /// Moves the data dir of a member aside.
+    pub(super) fn set_aside(&self, name: &str) -> Result<(), SandboxError> {
         self.expect_down(name)?;
         let dir = data_dir(&self.sandbox.folder, name);
+        if dir.exists() { rename(&dir, &self.aside(name)) } else { Ok(()) }
+    }
+
+    /// Returns where the data dir of a member would lie if it were moved aside now.
+    pub(super) fn aside(&self, name: &str) -> std::path::PathBuf {
         let stamp = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
-        let aside = dir.with_file_name(format!("{name}.data.aside-{stamp}"));
-        if dir.exists() {
-            rename(&dir, &aside)?;
-        }
-        Ok(aside)
+        self.sandbox.folder.join(format!("{name}.data.aside-{stamp}"))
     }
 
     fn expect(&self, name: &str, wanted: Condition, help: &'static str) -> Result<(), SandboxError> {

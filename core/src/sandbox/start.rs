@@ -71,6 +71,7 @@ impl Sandbox {
             tls: options.tls,
             detached: options.detached,
             token: format!("{}-{}", self.name, chrono::Utc::now().timestamp_micros()),
+            flags: options.flags.clone(),
             password: None,
             members: Vec::new(),
         };
@@ -88,7 +89,7 @@ impl Sandbox {
                 peer_port: port()?,
                 advertise_client: advertise_client_url,
                 advertise_peer: advertise_peer_url,
-                flags: options.flags.iter().chain(&flags).cloned().collect(),
+                flags,
                 initial_cluster: String::new(),
                 joins: false,
                 process: None,

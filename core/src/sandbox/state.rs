@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) detached: bool,
     /// The token that the members know their cluster by, so that two sandboxes never take each other for one.
     pub(super) token: String,
+    /// More flags of etcd, for every member.
+    pub(super) flags: Vec<String>,
     /// The password of root, where clients have to say who they are.
     pub(super) password: Option<String>,
     pub(super) members: Vec<StoredMember>,
@@ -37,7 +39,7 @@ pub(super) struct StoredMember {
     /// What it tells clients and peers, where that is not where it listens.
     pub(super) advertise_client: Option<String>,
     pub(super) advertise_peer: Option<String>,
-    /// More flags of etcd.
+    /// More flags of etcd, for this member only.
     pub(super) flags: Vec<String>,
     pub(super) initial_cluster: String,
     /// Whether it joins a cluster that exists.
@@ -111,7 +113,7 @@ impl State {
                 flag(auth, "true");
             }
         }
-        flags.extend(member.flags.iter().cloned());
+        flags.extend(self.flags.iter().chain(&member.flags).cloned());
         flags
     }
 }

@@ -73,3 +73,25 @@ async fn members_are_killed_paused_resumed_restarted_and_stopped() {
     assert!(sandbox.stop(false).await.unwrap().is_empty());
     assert_eq!(sandbox.rows().unwrap_err().code(), "sandbox_not_found");
 }
+
+#[rstest::rstest]
+#[case("3.4", Breakage::Wiped, 1, "has already been bootstrapped")]
+#[case("3.5", Breakage::BadDisk, 2, "invalid database")]
+#[case("3.6", Breakage::StaleData, 2, "is out of range [lastIndex(")]
+#[case("3.7", Breakage::StaleData, 2, "is out of range [lastIndex(")]
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn a_broken_member_ends_and_says_why(
+    #[case] etcd: &str,
+    #[case] how: Breakage,
+    #[case] exit_code: i64,
+    #[case] why: &str,
+) {
+    let home = tempfile::tempdir().unwrap();
+    let options = Options { tls: false, etcd: Some(etcd.to_owned()), ..options() };
+    let sandbox = Sandbox::start(&places(home.path()), "s", options).await.unwrap().guard();
+    let row = sandbox.break_member("infra2", how).await.unwrap();
+    assert_eq!((row.state, row.exit_code), (ProcessState::Exited, Some(exit_code)), "{row:?}");
+    assert!(row.last_log.as_ref().is_some_and(|line| line.contains(why)), "{row:?}");
+    assert_eq!(sandbox.break_member("infra1", how).await.unwrap_err().code(), "no_quorum");
+}

@@ -1,5 +1,7 @@
 //! Throwaway clusters of real etcd processes on this machine.
 
+pub mod breaking;
+pub mod join;
 pub mod kill;
 pub mod list;
 pub mod pause;
