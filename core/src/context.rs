@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+/// What Ctrl-C cancels: one for each call.
+pub type Cancel = CancellationToken;
+
 use crate::error::{Error, Fault, Interrupted, Result};
 use crate::event::Event;
 use crate::places::Places;

@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Real clusters, real shells. One test binary, because each one links everything again.
+
+mod views;
