@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Fault, suggest};
+use crate::units::{parse_elapsed, parse_size};
 use crate::value::{Record, Value};
 
 /// One parameter of an operation.
@@ -27,6 +28,11 @@ impl Param {
     /// Returns the name without the doubled spaces and leading blanks that doc comments bring along.
     pub fn doc(&self) -> &'static str {
         self.doc.trim()
+    }
+
+    /// Returns what holds when it is not given, as a value of its kind.
+    pub fn default_value(&self) -> Option<Value> {
+        self.default.map(|text| self.kind.read(text))
     }
 }
 
@@ -65,6 +71,21 @@ pub enum Kind {
     Record(&'static [crate::report::Column]),
     /// A record whose fields depend on the case.
     Map,
+}
+
+impl Kind {
+    /// Reads a text of the program's own, a default or a sample, as a value of this kind; what does not fit stays text.
+    pub fn read(self, text: &str) -> Value {
+        let value = Value::from(text);
+        match self {
+            Kind::Int => text.parse().ok().map(Value::Int),
+            Kind::Bool => Some(Value::Bool(text == "true")),
+            Kind::Elapsed => parse_elapsed(&value).map(Value::Elapsed),
+            Kind::Size => parse_size(&value).map(Value::Size),
+            _ => None,
+        }
+        .unwrap_or(value)
+    }
 }
 
 /// A type that can stand in a parameter or a column.
@@ -249,8 +270,8 @@ pub(crate) fn complete(
     let mut complete = Record::with_capacity(all().count());
     for param in all() {
         let value = match given.remove(param.name) {
-            Some(Value::Null) | None => match (param.default, param.required) {
-                (Some(text), _) => default_value(param.kind, text),
+            Some(Value::Null) | None => match (param.default_value(), param.required) {
+                (Some(default), _) => default,
                 (None, true) => return Err(BadArgument::Missing { name: param.name, doc: param.doc }),
                 (None, false) => absent(param.kind),
             },
@@ -272,14 +293,6 @@ fn absent(kind: Kind) -> Value {
         Kind::Bool => Value::Bool(false),
         Kind::List(_) => Value::List(Vec::new()),
         _ => Value::Null,
-    }
-}
-
-fn default_value(kind: Kind, text: &str) -> Value {
-    match kind {
-        Kind::Int => text.parse().map_or_else(|_| Value::from(text), Value::Int),
-        Kind::Bool => Value::Bool(text == "true"),
-        _ => Value::from(text),
     }
 }
 

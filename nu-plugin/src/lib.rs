@@ -1,1 +1,62 @@
-//! Placeholder.
+//! The Nushell face of etcdsh. It is one adapter over the catalogue: no operation has a line of its own here.
+//!
+//! A call goes through [`call`] (Nushell's arguments become core's), [`settings`] (which cluster is meant), [`command`] (core
+//! runs it), [`answer`] (core's answer becomes Nushell's) and, when it fails, [`error`]. [`signature`] describes the commands to
+//! Nushell, and [`complete`] suggests arguments while they are typed.
+
+pub mod answer;
+pub mod call;
+pub mod command;
+pub mod complete;
+pub mod error;
+pub mod log;
+pub mod notices;
+pub mod settings;
+pub mod signature;
+pub mod syntax;
+pub mod value;
+
+use std::sync::OnceLock;
+
+use etcdsh_core::blocking::Driver;
+use etcdsh_core::catalogue::CATALOGUE;
+use etcdsh_core::error::Result;
+use nu_plugin::{Plugin, PluginCommand};
+
+use crate::command::{HelpCommand, OpCommand};
+use crate::complete::MemberCache;
+
+/// The plugin. Nushell starts it twice to begin with, and may stop it whenever it is idle; so nothing is done before it is
+/// needed, and nothing is kept that cannot be had again.
+#[derive(Default)]
+pub struct EtcdPlugin {
+    driver: OnceLock<Driver>,
+    members: MemberCache,
+}
+
+impl EtcdPlugin {
+    pub(crate) fn driver(&self) -> Result<&Driver> {
+        if let Some(driver) = self.driver.get() {
+            return Ok(driver);
+        }
+        let driver = Driver::new()?;
+        Ok(self.driver.get_or_init(|| driver))
+    }
+
+    pub(crate) fn members(&self) -> &MemberCache {
+        &self.members
+    }
+}
+
+impl Plugin for EtcdPlugin {
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    fn commands(&self) -> Vec<Box<dyn PluginCommand<Plugin = Self>>> {
+        let parents = signature::parents(CATALOGUE.iter().map(|entry| entry.card.name));
+        let parents = parents.into_iter().map(|name| Box::new(HelpCommand::new(name)) as Box<_>);
+        let operations = CATALOGUE.iter().map(|entry| Box::new(OpCommand::new(entry)) as Box<_>);
+        parents.chain(operations).collect()
+    }
+}

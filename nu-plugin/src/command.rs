@@ -1,0 +1,219 @@
+//! The commands: one for each operation of the catalogue, and one for each word that only holds others.
+
+use etcdsh_core::args::Kind;
+use etcdsh_core::blocking::Call;
+use etcdsh_core::card::Target;
+use etcdsh_core::context::HookFn;
+use etcdsh_core::error::{Error, Result};
+use etcdsh_core::operation::Entry;
+use nu_plugin::{DynamicCompletionCall, EngineInterface, EvaluatedCall, PluginCommand};
+use nu_protocol::engine::{ArgType, Closure};
+use nu_protocol::{
+    DynamicSuggestion, Example, HandlerGuard, LabeledError, PipelineData, ShellError, SignalAction, Signature, Spanned,
+    Type, Value as NuValue,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{Given, Spans, read};
+use crate::error::labeled;
+use crate::notices::Notices;
+use crate::settings::{Shell, native};
+use crate::value::{Reader, to_nu};
+use crate::{EtcdPlugin, answer, complete, signature, syntax};
+
+/// An operation as a command.
+pub struct OpCommand {
+    entry: &'static Entry,
+    name: String,
+    extra: String,
+    examples: Vec<(String, &'static str)>,
+}
+
+impl OpCommand {
+    /// Makes the command of an operation.
+    pub fn new(entry: &'static Entry) -> Self {
+        let examples = entry.card.examples.iter().map(|example| (syntax::example(entry, example), example.about));
+        OpCommand {
+            entry,
+            name: format!("etcd {}", entry.card.name),
+            extra: signature::extra_description(entry),
+            examples: examples.collect(),
+        }
+    }
+
+    fn attempt(
+        &self,
+        plugin: &EtcdPlugin,
+        engine: &EngineInterface,
+        call: &EvaluatedCall,
+        spans: &mut Spans,
+    ) -> Result<PipelineData> {
+        let cancel = CancellationToken::new();
+        let interrupts = listen(engine, &cancel)?;
+        let Given { args, flags, hooks } = read(self.entry, call, spans)?;
+        let shell = Shell::new(engine)?;
+        let profile = match self.entry.card.target {
+            Target::Cluster => Some(shell.profile(flags)?),
+            Target::Nothing => None,
+        };
+        let hooks: Vec<HookFn<'_>> = hooks.iter().map(|closure| hook(engine, closure)).collect();
+        let notices = Notices::default();
+        let answer = plugin.driver()?.call(Call {
+            entry: self.entry,
+            args,
+            profile,
+            places: &shell.places,
+            hooks: &hooks,
+            events: &|event| notices.show(event),
+            cancel,
+        })?;
+        answer::pipeline(answer, self.entry.shape, engine, spans, interrupts)
+    }
+}
+
+/// Makes Ctrl-C cancel a token, for as long as the guard lives.
+fn listen(engine: &EngineInterface, cancel: &CancellationToken) -> Result<HandlerGuard> {
+    let token = cancel.clone();
+    // The handler runs on the thread that reads from the engine, under a lock: it must not ask the engine, nor wait.
+    let handler = move |action| {
+        if matches!(action, SignalAction::Interrupt) {
+            token.cancel();
+        }
+    };
+    let guard = engine.register_signal_handler(Box::new(handler)).map_err(native)?;
+    // A Ctrl-C from before the registration is found only now; the other way round it could fall between the two.
+    if engine.signals().interrupted() {
+        cancel.cancel();
+    }
+    Ok(guard)
+}
+
+/// Makes a callback of core's out of a closure. It gets its record both as its parameter and as its input.
+fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>) -> HookFn<'a> {
+    Box::new(move |value| {
+        let value = to_nu(value, closure.span);
+        let answer = engine.eval_closure(closure, vec![value.clone()], Some(value)).map_err(|error| {
+            let error = explain(error, closure);
+            Error::from_hook(error.to_string(), error)
+        })?;
+        Reader::default().read(answer)
+    })
+}
+
+/// Explains what Nushell says when a closure reads a parameter that it was not given.
+fn explain(error: ShellError, closure: &Spanned<Closure>) -> ShellError {
+    if !matches!(error, ShellError::VariableNotFoundAtRuntime { .. }) {
+        return error;
+    }
+    LabeledError::new("the closure reads a variable that has no value")
+        .with_code("etcd::closure_failed")
+        .with_label("this closure", closure.span)
+        .with_help("it is given one record, as its first parameter and as its input; it can have no second parameter")
+        .with_inner(error)
+        .into()
+}
+
+impl PluginCommand for OpCommand {
+    type Plugin = EtcdPlugin;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> Signature {
+        signature::signature(self.entry, &self.name)
+    }
+
+    fn description(&self) -> &str {
+        self.entry.card.summary
+    }
+
+    fn extra_description(&self) -> &str {
+        &self.extra
+    }
+
+    fn search_terms(&self) -> Vec<&str> {
+        self.entry.card.search.to_vec()
+    }
+
+    fn examples(&self) -> Vec<Example<'_>> {
+        self.examples.iter().map(|(line, about)| Example { example: line, description: about, result: None }).collect()
+    }
+
+    fn run(
+        &self,
+        plugin: &EtcdPlugin,
+        engine: &EngineInterface,
+        call: &EvaluatedCall,
+        _input: PipelineData,
+    ) -> Result<PipelineData, LabeledError> {
+        let mut spans = Spans::new(call.head);
+        self.attempt(plugin, engine, call, &mut spans).map_err(|error| labeled(error, &spans))
+    }
+
+    #[expect(deprecated, reason = "Nushell marks its completion hook as experimental in this way")]
+    fn get_dynamic_completion(
+        &self,
+        plugin: &EtcdPlugin,
+        engine: &EngineInterface,
+        call: DynamicCompletionCall,
+        argument: ArgType<'_>,
+        _experimental: nu_protocol::engine::ExperimentalMarker,
+    ) -> Option<Vec<DynamicSuggestion>> {
+        let param = complete::param(self.entry, &argument)?;
+        match param.kind {
+            // Files are Nushell's own business.
+            Kind::Path | Kind::List(Kind::Path) => None,
+            // No answer would make Nushell offer files, so what cannot be suggested is an empty list.
+            kind => Some(complete::suggest(plugin, engine, &call.call, kind).unwrap_or_default()),
+        }
+    }
+}
+
+/// A word that only holds other commands. Alone it shows their help.
+pub struct HelpCommand {
+    name: String,
+    description: String,
+}
+
+impl HelpCommand {
+    /// Makes the command of a word, or of several.
+    pub fn new(name: String) -> Self {
+        let description = format!("Show the commands that begin with `{name}`.");
+        HelpCommand { name, description }
+    }
+}
+
+impl PluginCommand for HelpCommand {
+    type Plugin = EtcdPlugin;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> Signature {
+        Signature::build(&self.name).category(signature::category()).input_output_type(Type::Nothing, Type::String)
+    }
+
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn extra_description(&self) -> &str {
+        "You must use one of the following subcommands. Using this command as-is will only produce this help message."
+    }
+
+    fn search_terms(&self) -> Vec<&str> {
+        vec!["etcdctl", "cluster", "raft"]
+    }
+
+    fn run(
+        &self,
+        _plugin: &EtcdPlugin,
+        engine: &EngineInterface,
+        call: &EvaluatedCall,
+        _input: PipelineData,
+    ) -> Result<PipelineData, LabeledError> {
+        Ok(PipelineData::value(NuValue::string(engine.get_help()?, call.head), None))
+    }
+}
