@@ -9,9 +9,10 @@ use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Plan, Step};
 use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table};
+use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped};
 use crate::change::view::{ClusterView, MemberView};
 use crate::context::Context;
-use crate::error::{Error, Fault, Interrupted, Result, Sent};
+use crate::error::{Error, Result, Sent};
 use crate::event::Event;
 use crate::id::MemberId;
 use crate::rpc::{Cluster, Node};
@@ -302,104 +303,4 @@ fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<V
     start.insert("ETCD_INITIAL_ADVERTISE_PEER_URLS", added.member.peer_urls.join(","));
     start.insert("ETCD_INITIAL_CLUSTER_STATE", "existing");
     Some(Value::Record(start))
-}
-
-/// A change ended before its end.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation} stopped after {done} of {of} steps")]
-pub struct Stopped {
-    operation: String,
-    done: usize,
-    of: usize,
-    report: Option<Value>,
-    source: Error,
-}
-
-impl Fault for Stopped {
-    fn code(&self) -> &'static str {
-        self.source.code()
-    }
-
-    fn help(&self) -> Option<String> {
-        match (self.source.help(), self.source.code() == Interrupted.code()) {
-            (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
-            (help, _) => help,
-        }
-    }
-
-    fn sent(&self) -> Option<Sent> {
-        self.source.sent()
-    }
-
-    fn retryable(&self) -> bool {
-        self.source.retryable()
-    }
-
-    fn endpoint(&self) -> Option<String> {
-        self.source.endpoint()
-    }
-
-    fn member(&self) -> Option<String> {
-        self.source.member()
-    }
-
-    fn argument(&self) -> Option<&str> {
-        self.source.argument()
-    }
-
-    fn report(&self) -> Option<Value> {
-        self.report.clone()
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the answer to {step} was lost, and the cluster does not show it")]
-struct OutcomeUnknown {
-    step: &'static str,
-    source: Error,
-}
-
-impl Fault for OutcomeUnknown {
-    fn code(&self) -> &'static str {
-        "outcome_unknown"
-    }
-
-    fn sent(&self) -> Option<Sent> {
-        Some(Sent::Maybe)
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("it may still be applied; look at `member list` before you run this again".to_owned())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the plan was made for cluster {planned}, and the endpoints lead to cluster {found} now")]
-struct OtherCluster {
-    planned: crate::id::ClusterId,
-    found: crate::id::ClusterId,
-}
-
-impl Fault for OtherCluster {
-    fn code(&self) -> &'static str {
-        "cluster_mismatch"
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("check the endpoints; nothing was changed on the other cluster".to_owned())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("no healthy voter can be asked")]
-struct NobodyToAsk;
-
-impl Fault for NobodyToAsk {
-    fn code(&self) -> &'static str {
-        "no_quorum"
-    }
-
-    fn sent(&self) -> Option<Sent> {
-        Some(Sent::Never)
-    }
 }

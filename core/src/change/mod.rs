@@ -9,6 +9,7 @@ pub mod observe;
 pub mod plan;
 pub mod report;
 pub mod server;
+pub mod stopped;
 pub mod view;
 
 use std::marker::PhantomData;

@@ -1,146 +1,14 @@
-//! Which cluster to talk to, and how. Settings come in layers, the most local first; each is a plain record that a front end
-//! has read, so that a flag, an environment variable, Nushell's configuration and the file all obey the same rules.
+//! From layers of settings to one profile.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::{BadSettings, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, Secret, Settings, Tls, User};
 use crate::args::{Args, BadArgument, complete};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Fault, Result, suggest};
+use crate::error::{Error, Result, suggest};
 use crate::places::Places;
 use crate::units::Elapsed;
 use crate::value::{Record, Value};
-
-crate::args! {
-    /// The settings of a connection. Every face offers them on every operation that talks to a cluster.
-    pub struct Settings() {
-        /// The profile to use, from Nushell's configuration, from config.toml, or a sandbox of that name.
-        profile: Option<ProfileName>,
-        /// Client URLs to start from; the other members are found through them.
-        endpoints: Vec<String>,
-        /// The file with the certificates that the servers' certificates are checked against.
-        cacert: Option<PathBuf>,
-        /// The file with the client's certificate.
-        cert: Option<PathBuf>,
-        /// The file with the client's private key.
-        key: Option<PathBuf>,
-        /// The name that the servers' certificates must carry, where it is not the host of the endpoint.
-        server_name: Option<String>,
-        /// The SHA-256 of the one server certificate to accept, in hex, in place of checking it against certificates.
-        tls_pin: Option<String>,
-        /// The user, as NAME or NAME:PASSWORD.
-        user: Option<String>,
-        /// The file with the user's password.
-        password_file: Option<PathBuf>,
-        /// The id that the cluster must have, in hex.
-        cluster_id: Option<crate::id::ClusterId>,
-        /// How long an answer may take, everything included.
-        timeout: Option<Elapsed>,
-        /// How long connecting may take, the TLS handshake included.
-        connect_timeout: Option<Elapsed>,
-    }
-}
-
-/// The name of a profile.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename = "$profile")]
-pub struct ProfileName(pub String);
-
-impl crate::args::Typed for ProfileName {
-    const KIND: crate::args::Kind = crate::args::Kind::Profile;
-}
-
-/// A text that is never shown: it has no `Display`, its `Debug` is a mask, and its memory is cleared when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(zeroize::Zeroizing<String>);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: String) -> Self {
-        Secret(zeroize::Zeroizing::new(text))
-    }
-
-    /// Shows the text, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Certificates and keys of a connection, as paths; `rpc` reads and checks them before it connects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Trusted certificates.
-    pub cacert: Option<PathBuf>,
-    /// The client's certificate.
-    pub cert: Option<PathBuf>,
-    /// The client's key.
-    pub key: Option<PathBuf>,
-    /// The name to expect in the servers' certificates.
-    pub server_name: Option<String>,
-    /// The SHA-256 of the one certificate to accept, in hex.
-    pub pin: Option<String>,
-}
-
-impl Tls {
-    /// Says whether any of it is set.
-    pub fn is_set(&self) -> bool {
-        *self != Tls::default()
-    }
-}
-
-/// The user that a connection speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// Its name.
-    pub name: String,
-    /// Its password.
-    pub password: Secret,
-}
-
-/// Everything that a connection needs, decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// The name it was chosen by, if any.
-    pub name: Option<String>,
-    /// Where to start.
-    pub endpoints: Vec<Endpoint>,
-    /// Certificates and keys.
-    pub tls: Tls,
-    /// The user.
-    pub user: Option<User>,
-    /// The id that the cluster must have.
-    pub cluster_id: Option<crate::id::ClusterId>,
-    /// How long an answer may take, everything included.
-    pub timeout: Duration,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-}
-
-/// The bound of a call, where nothing else was said; etcdctl's.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The bound of connecting, where nothing else was said; etcdctl's.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-impl Profile {
-    /// Returns everything that makes two connections the same: all settings, the password's included, and when each file was
-    /// last changed, so that a renewed certificate is taken up.
-    pub(crate) fn identity(&self) -> String {
-        let changed = |path: &Option<PathBuf>| {
-            path.as_deref().and_then(|path| std::fs::metadata(path).ok()).and_then(|meta| meta.modified().ok())
-        };
-        let files = [&self.tls.cacert, &self.tls.cert, &self.tls.key].map(changed);
-        let password = self.user.as_ref().map(|user| {
-            aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, user.password.expose().as_bytes()).as_ref().to_vec()
-        });
-        format!("{self:?} {files:?} {password:?}")
-    }
-}
 
 /// The layers of settings of one caller.
 pub struct Layers<'a> {
@@ -415,87 +283,114 @@ fn read_user(user: Option<String>, password: Option<Value>, file: Option<&Path>)
     Ok(Some(User { name, password: Secret::new(password) }))
 }
 
-/// Settings that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BadSettings {
-    /// There is no such profile.
-    #[error("there is no profile named {name:?}")]
-    NoProfile {
-        /// The name that was asked for.
-        name: String,
-        /// The nearest name.
-        suggestion: Option<String>,
-        /// All names.
-        known: String,
-    },
-    /// A profile is not a record of settings.
-    #[error("the profile {name:?} should be a record of settings, not {found}")]
-    NotARecord {
-        /// The profile.
-        name: String,
-        /// What it is.
-        found: &'static str,
-    },
-    /// A layer holds what does not fit.
-    #[error("a setting in {place} cannot be used")]
-    Layer {
-        /// The layer.
-        place: &'static str,
-        /// What is wrong.
-        source: BadArgument,
-    },
-    /// A variable asks for what is not offered.
-    #[error("the variable {variable} is set, and what it asks for is not offered here")]
-    Variable {
-        /// The variable.
-        variable: &'static str,
-        /// What to do.
-        instead: &'static str,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is not TOML.
-    #[error("{} is not valid TOML: line {line}: {problem}", path.display())]
-    NotToml {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        line: usize,
-        /// What the parser said.
-        problem: String,
-    },
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Profile;
 
-impl Fault for BadSettings {
-    fn code(&self) -> &'static str {
-        "invalid_config"
-    }
+    struct Home(tempfile::TempDir);
 
-    fn argument(&self) -> Option<&str> {
-        match self {
-            BadSettings::NoProfile { .. } | BadSettings::NotARecord { .. } => Some("profile"),
-            BadSettings::Layer { source, .. } => source.argument(),
-            _ => None,
+    impl Home {
+        fn new(config: &str) -> Self {
+            let home = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(home.path().join(".config/etcdsh")).unwrap();
+            std::fs::write(home.path().join(".config/etcdsh/config.toml"), config).unwrap();
+            Home(home)
+        }
+
+        fn resolve(
+            &self,
+            flags: &[(&'static str, &str)],
+            env: &[(&str, &str)],
+            shell: Option<Record>,
+        ) -> Result<Profile> {
+            let home = self.0.path().to_string_lossy().into_owned();
+            let places = Places::from_env(PathBuf::from("/here"), |name| (name == "HOME").then(|| home.clone()));
+            let flags = flags.iter().map(|(name, value)| (*name, Value::from(*value))).collect();
+            let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            resolve(Layers { flags, env: &env, shell }, &places)
         }
     }
 
-    fn help(&self) -> Option<String> {
-        match self {
-            BadSettings::NoProfile { suggestion: Some(near), .. } => Some(format!("did you mean {near}?")),
-            BadSettings::NoProfile { known, .. } if known.is_empty() => Some(
-                "there are no profiles yet; `sandbox start` makes one, or write [profiles.NAME] into config.toml"
-                    .to_owned(),
-            ),
-            BadSettings::NoProfile { known, .. } => Some(format!("the profiles are {known}")),
-            BadSettings::Layer { source, .. } => source.help(),
-            BadSettings::Variable { instead, .. } => Some((*instead).to_owned()),
-            _ => None,
-        }
+    fn endpoints(profile: &Profile) -> Vec<String> {
+        profile.endpoints.iter().map(ToString::to_string).collect()
+    }
+
+    fn shell(endpoint: &str) -> Record {
+        [("endpoints", Value::from(endpoint))].into_iter().collect()
+    }
+
+    #[test]
+    fn the_most_local_layer_wins_setting_by_setting() {
+        let home = Home::new("endpoints = [\"file:1\"]\ntimeout = \"9s\"\n");
+        assert_eq!(endpoints(&home.resolve(&[], &[], None).unwrap()), ["http://file:1"]);
+        assert_eq!(endpoints(&home.resolve(&[], &[], Some(shell("shell:1"))).unwrap()), ["http://shell:1"]);
+        let env = [("ETCDCTL_ENDPOINTS", "env:1,env:2")];
+        assert_eq!(
+            endpoints(&home.resolve(&[], &env, Some(shell("shell:1"))).unwrap()),
+            ["http://env:1", "http://env:2"]
+        );
+        let profile = home.resolve(&[("endpoints", "flag:1")], &env, Some(shell("shell:1"))).unwrap();
+        assert_eq!((endpoints(&profile), profile.timeout.as_secs()), (vec!["http://flag:1".to_owned()], 9));
+    }
+
+    #[test]
+    fn a_profile_that_is_named_stands_in_place_of_every_less_local_layer() {
+        let home = Home::new("user = \"root:file\"\n[profiles.dev]\nendpoints = \"dev:1\"\n");
+        let env = [("ETCDCTL_ENDPOINTS", "prod:1"), ("ETCDCTL_USER", "root:prod")];
+        let profile = home.resolve(&[("profile", "dev")], &env, Some(shell("shell:1"))).unwrap();
+        assert_eq!((endpoints(&profile), profile.user), (vec!["http://dev:1".to_owned()], None));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error_that_names_its_layer() {
+        let home = Home::new("endpoint = \"typo:1\"\n");
+        let error = home.resolve(&[], &[], None).unwrap_err();
+        assert_eq!(error.code(), "invalid_config");
+        assert_eq!(error.in_one_line(), "a setting in config.toml cannot be used: there is no argument named endpoint");
+        assert_eq!(error.help().as_deref(), Some("did you mean endpoints?"));
+        let home = Home::new("[profiles.prod]\nendpoints = \"a:1\"\n");
+        let error = home.resolve(&[("profile", "prd")], &[], None).unwrap_err();
+        assert_eq!(
+            (error.to_string(), error.help()),
+            ("there is no profile named \"prd\"".to_owned(), Some("did you mean prod?".to_owned()))
+        );
+        let error = home.resolve(&[], &[("ETCDCTL_COMMAND_TIMEOUT", "soon")], None).unwrap_err();
+        assert!(error.in_one_line().contains("the environment (ETCDCTL_* variables)"), "{error:?}");
+        let error = home.resolve(&[], &[("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "true")], None).unwrap_err();
+        assert!(error.help().unwrap().contains("tls_pin"));
+        assert_eq!(home.resolve(&[("timeout", "0s")], &[], None).unwrap_err().argument(), Some("timeout"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_is_named_by_its_line_and_never_quoted() {
+        let home = Home::new("endpoints = \"a:1\"\npassword = \"hunter2\n");
+        let error = home.resolve(&[], &[], None).unwrap_err().in_one_line();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn paths_in_the_file_start_at_the_file_and_paths_of_a_flag_where_the_caller_is() {
+        let home = Home::new("cacert = \"ca.pem\"\n");
+        let profile = home.resolve(&[("cert", "client.pem"), ("key", "~/client.key")], &[], None).unwrap();
+        assert_eq!(profile.tls.cacert, Some(home.0.path().join(".config/etcdsh/ca.pem")));
+        assert_eq!(profile.tls.cert, Some(PathBuf::from("/here/client.pem")));
+        assert_eq!(profile.tls.key, Some(home.0.path().join("client.key")));
+        assert_eq!(endpoints(&profile), ["https://127.0.0.1:2379"]);
+    }
+
+    #[test]
+    fn the_password_comes_with_the_user_from_a_file_or_from_the_environment_and_is_not_shown() {
+        let home = Home::new("");
+        let file = home.0.path().join("password");
+        std::fs::write(&file, "s3cret:with:colons\n").unwrap();
+        let path = file.to_string_lossy().into_owned();
+        let user = home.resolve(&[("user", "root"), ("password_file", &path)], &[], None).unwrap().user.unwrap();
+        assert_eq!((user.name.as_str(), user.password.expose()), ("root", "s3cret:with:colons"));
+        let env = [("ETCDCTL_USER", "root"), ("ETCDCTL_PASSWORD", "hunter2")];
+        let profile = home.resolve(&[], &env, None).unwrap();
+        assert_eq!(profile.user.as_ref().unwrap().password.expose(), "hunter2");
+        assert!(!format!("{profile:?}").contains("hunter2"));
+        assert_eq!(home.resolve(&[("user", "root")], &[], None).unwrap_err().argument(), Some("user"));
     }
 }
