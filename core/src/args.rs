@@ -257,7 +257,7 @@ impl Fault for BadArgument {
 ///
 /// # Errors
 /// The first argument that is unknown or missing.
-pub(crate) fn complete(
+pub fn complete(
     params: &[&[Param]],
     mut given: Record,
     absolute: &dyn Fn(&str) -> std::path::PathBuf,

@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The Rhai face of etcdsh: an engine with the catalogue bound, a script runner and a REPL.
+//!
+//! In reading order: what all functions share ([`session`], [`interrupt`]), values ([`value`], [`stream`], [`cluster`],
+//! [`error`], [`stop`]), how the catalogue becomes functions ([`bind`], [`docs`], [`functions`], [`command`]), and the engine
+//! with its imports ([`engine`], [`resolver`], [`source`]). Then what a person meets: the command line ([`app`], [`cli`],
+//! [`signals`], [`logging`], [`output`]), failures ([`report`], [`lint`]) and results ([`show`], [`table`]).
+
+pub mod app;
+pub mod bind;
+pub mod cli;
+pub mod cluster;
+pub mod command;
+pub mod docs;
+pub mod engine;
+pub mod error;
+pub mod functions;
+pub mod interrupt;
+pub mod lint;
+pub mod logging;
+pub mod output;
+pub mod report;
+pub mod resolver;
+pub mod session;
+pub mod show;
+pub mod signals;
+pub mod source;
+pub mod stop;
+pub mod stream;
+pub mod table;
+pub mod value;

@@ -1,0 +1,228 @@
+//! What the binary does: reads the caller's words and surroundings, and runs what was asked for.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use etcdsh_core::catalogue::CATALOGUE;
+use etcdsh_core::places::Places;
+use rhai::Dynamic;
+
+use crate::cli::{Cli, Reference, Verb};
+use crate::engine::{Failure, Interpreter, on_deep_stack};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::session::{Grants, Session, Setup};
+use crate::show::{self, Format, NotShown};
+use crate::signals::{self, Leave, Received};
+use crate::stop::Stop;
+use crate::{docs, lint, logging};
+
+/// The exit codes of failures that the script did not choose itself.
+const FAILED: i32 = 1;
+const MISUSED: i32 = 2;
+const NO_READER: i32 = 141;
+
+/// A run of the binary.
+struct App {
+    output: Arc<Output>,
+    interrupt: Arc<Interrupt>,
+    received: Arc<Received>,
+}
+
+/// What is to be run.
+struct Job {
+    source: String,
+    text: String,
+    grants: Grants,
+    args: Vec<String>,
+    opts: Vec<(String, String)>,
+    script_path: Option<String>,
+    show: Option<Format>,
+}
+
+/// Runs the binary, and returns its exit code.
+pub fn run(leave: Leave) -> i32 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let done = on_deep_stack(move || {
+        main(cli, leave).unwrap_or_else(|problem| {
+            let _ = writeln!(io::stderr(), "error: {problem}");
+            MISUSED
+        })
+    });
+    done.unwrap_or(FAILED)
+}
+
+fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
+    logging::start(variable)?;
+    let output = Output::new(variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"));
+    let interrupt = Arc::new(Interrupt::default());
+    let shell = cli.command.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let received = signals::listen(Arc::clone(&interrupt), shell, leave);
+    let received = received.map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let app = App { output, interrupt, received };
+    let connection = cli.connection.0;
+    match cli.command {
+        Some(Verb::Docs { format }) => app.docs(format),
+        Some(Verb::Check { files }) => app.check(&files),
+        Some(Verb::Eval { output, expr }) => {
+            let mut job = Job::new("eval", expr, Grants::all());
+            job.show = Some(output);
+            Ok(app.perform(connection, job))
+        }
+        Some(Verb::Run { set, print_result, file, args }) => {
+            let (source, text) = read(&file)?;
+            let mut job = Job::new(&source, text, cli.allow.grants());
+            (job.args, job.opts) = (args, set);
+            job.script_path = Some(file).filter(|file| file != "-");
+            job.show = print_result.then_some(Format::Table);
+            Ok(app.perform(connection, job))
+        }
+        None => {
+            let (source, text) = read("-")?;
+            Ok(app.perform(connection, Job::new(&source, text, cli.allow.grants())))
+        }
+    }
+}
+
+impl Job {
+    fn new(source: &str, text: String, grants: Grants) -> Self {
+        let (source, args, opts) = (source.to_owned(), Vec::new(), Vec::new());
+        Job { source, text, grants, args, opts, script_path: None, show: None }
+    }
+}
+
+impl App {
+    fn setup(&self, flags: etcdsh_core::value::Record, grants: Grants) -> Setup {
+        Setup {
+            places: Places::from_env(folder(), variable),
+            env: Box::new(variable),
+            flags,
+            grants,
+            args: Vec::new(),
+            opts: Vec::new(),
+            script_path: None,
+            print: self.output.printer(),
+            debug: self.output.debugger(),
+            events: self.output.events(),
+        }
+    }
+
+    fn perform(&self, connection: etcdsh_core::value::Record, job: Job) -> i32 {
+        let mut setup = self.setup(connection, job.grants);
+        (setup.args, setup.opts, setup.script_path) = (job.args, job.opts, job.script_path);
+        let interpreter = Interpreter::new(Session::new(setup, Arc::clone(&self.interrupt)));
+        let done = interpreter.run(&job.source, &job.text);
+        self.output.erase_progress();
+        let code = match (done, job.show) {
+            (Ok(value), Some(format)) => self.show(&interpreter, &job.source, value, format),
+            (Ok(_), None) => 0,
+            (Err(failure), _) => self.fail(&interpreter, failure),
+        };
+        // Taking the engine and the runtime apart costs more than many a script, and the process ends here.
+        std::mem::forget(interpreter);
+        code
+    }
+
+    fn show(&self, interpreter: &Interpreter, source: &str, value: Dynamic, format: Format) -> i32 {
+        // Rows may still be arriving, so Ctrl-C has to be heard here too.
+        let running = interpreter.session.interrupt.resume();
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        let done = show::write(&mut out, value, format, self.output.canvas(usize::MAX)).and_then(|()| Ok(out.flush()?));
+        drop(running);
+        drop(out.into_parts());
+        match done {
+            Ok(()) => 0,
+            Err(NotShown::Thrown(error)) => self.fail(interpreter, Failure::thrown(source, error)),
+            Err(NotShown::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => NO_READER,
+            Err(NotShown::Io(error)) => {
+                let _ = self.output.error(&format!("error: cannot write the result: {error}"));
+                FAILED
+            }
+        }
+    }
+
+    /// Tells the user about a failure, and returns the exit code.
+    fn fail(&self, interpreter: &Interpreter, failure: Failure) -> i32 {
+        let code = match &failure {
+            Failure::Syntax { .. } => MISUSED,
+            Failure::Thrown { .. } => FAILED,
+            Failure::Stopped(Stop::Exit(code)) => i32::from(*code),
+            Failure::Stopped(Stop::Interrupted(_)) => self.received.exit_code(),
+            Failure::Stopped(Stop::NoReader) => NO_READER,
+        };
+        if let Some(report) = interpreter.report(failure) {
+            let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
+        }
+        code
+    }
+
+    fn check(&self, files: &[PathBuf]) -> Result<i32, String> {
+        let session = Session::new(self.setup(Default::default(), Grants::all()), Arc::clone(&self.interrupt));
+        let interpreter = Interpreter::new(session);
+        let mut worst = 0;
+        for file in files {
+            let (source, text) = read(&file.to_string_lossy())?;
+            worst = worst.max(match interpreter.compile(&source, &text) {
+                Err(failure) => self.fail(&interpreter, failure),
+                Ok(ast) => {
+                    let findings = lint::lint(&interpreter, &ast);
+                    let code = if findings.is_empty() { 0 } else { FAILED };
+                    for finding in findings {
+                        let report = interpreter.describe_finding(&source, finding);
+                        let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
+                    }
+                    code
+                }
+            });
+        }
+        Ok(worst)
+    }
+
+    fn docs(&self, format: Reference) -> Result<i32, String> {
+        let text = match format {
+            Reference::Markdown => {
+                let pages =
+                    CATALOGUE.iter().map(|entry| format!("## {}\n\n{}\n", docs::usage(entry), docs::page(entry)));
+                pages.collect::<Vec<_>>().join("\n")
+            }
+            Reference::Json => {
+                let session = Session::new(self.setup(Default::default(), Grants::all()), Arc::clone(&self.interrupt));
+                let engine = Interpreter::new(session).engine;
+                engine.gen_fn_metadata_to_json(true).map_err(|error| error.to_string())?
+            }
+        };
+        writeln!(io::stdout(), "{text}").map_err(|error| format!("cannot write the reference: {error}"))?;
+        Ok(0)
+    }
+}
+
+/// Reads a script, and names it for messages.
+fn read(file: &str) -> Result<(String, String), String> {
+    let text = if file == "-" {
+        let mut text = String::new();
+        io::stdin().lock().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let name = if file == "-" { "stdin" } else { file };
+    text.map(|text| (name.to_owned(), text)).map_err(|error| format!("cannot read {name}: {error}"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a front end reads the caller's environment, here and nowhere else")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the process was started in its caller's folder")]
+fn folder() -> PathBuf {
+    // In a folder that was deleted, only absolute paths make sense.
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}

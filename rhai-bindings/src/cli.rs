@@ -1,0 +1,167 @@
+//! The command line. Connection flags come from the settings of core, so that they are the same in both faces.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use etcdsh_core::args::{Args as _, Kind};
+use etcdsh_core::card::Capability;
+use etcdsh_core::profile::Settings;
+use etcdsh_core::value::{Record, Value};
+
+use crate::session::Grants;
+use crate::show::Format;
+
+/// Operate etcd clusters from Rhai: a shell, scripts, one-liners.
+///
+/// Without a command it is an interactive shell; what is piped into it is run as one script.
+#[derive(Debug, Parser)]
+#[command(name = "etcdsh", version, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    /// How to reach the cluster.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// What a script may do.
+    #[command(flatten)]
+    pub allow: Allow,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a script.
+    ///
+    /// A script may look at a cluster; what else it needs is granted with --allow. Options stand before FILE, everything
+    /// behind it belongs to the script.
+    Run {
+        /// Sets a field of `opts`.
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+        set: Vec<(String, String)>,
+        /// Writes out the value of the last expression.
+        #[arg(long)]
+        print_result: bool,
+        /// The script; `-` for standard input.
+        file: String,
+        /// The script's own words, its `args`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Evaluate an expression and write out its value.
+    Eval {
+        /// How to write it.
+        #[arg(short, long, value_enum, default_value = "table")]
+        output: Format,
+        /// The expression, or several statements.
+        expr: String,
+    },
+    /// Look for mistakes in scripts without running them.
+    Check {
+        /// The scripts.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Write out the reference of all functions.
+    Docs {
+        /// How to write it.
+        #[arg(long, value_enum, default_value = "markdown")]
+        format: Reference,
+    },
+}
+
+/// How the reference is written.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Reference {
+    /// Markdown.
+    Markdown,
+    /// The metadata of all functions as JSON, for editors.
+    Json,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.is_empty() { Err("the name is missing".to_owned()) } else { Ok((name.to_owned(), value.to_owned())) }
+}
+
+/// The connection flags.
+#[derive(Debug, Clone, Default)]
+pub struct Connection(pub Record);
+
+impl Args for Connection {
+    fn augment_args(command: Command) -> Command {
+        let flags = Settings::PARAMS.iter().map(|param| {
+            let long = param.name.replace('_', "-");
+            let value = match param.kind {
+                Kind::Path => "FILE",
+                Kind::Elapsed => "DURATION",
+                Kind::List(_) => "URL,…",
+                Kind::Profile => "NAME",
+                _ => "TEXT",
+            };
+            let action = if matches!(param.kind, Kind::List(_)) { ArgAction::Append } else { ArgAction::Set };
+            let flag = Arg::new(param.name).long(long).value_name(value).help(param.doc()).action(action);
+            flag.global(true).help_heading("Connection")
+        });
+        command.args(flags)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Connection {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut connection = Connection::default();
+        connection.update_from_arg_matches(matches)?;
+        Ok(connection)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for param in Settings::PARAMS {
+            let Some(given) = matches.get_many::<String>(param.name) else { continue };
+            let mut given: Vec<_> = given.map(|text| Value::Text(text.clone())).collect();
+            let value = if matches!(param.kind, Kind::List(_)) { Value::List(given) } else { given.remove(0) };
+            self.0.insert(param.name, value);
+        }
+        Ok(())
+    }
+}
+
+/// What a script may do.
+#[derive(Debug, Clone, Args)]
+pub struct Allow {
+    /// Grants a script more than looking. The shell and `eval` may do everything.
+    #[arg(long, global = true, value_delimiter = ',', value_name = "CAPABILITY,…", value_parser = capability)]
+    allow: Vec<Granted>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Granted {
+    All,
+    One(Capability),
+}
+
+fn capability(text: &str) -> Result<Granted, String> {
+    if text == "all" {
+        return Ok(Granted::All);
+    }
+    let found = Capability::ALL.iter().find(|capability| capability.word() == text);
+    let words = || Capability::ALL.iter().map(|capability| capability.word()).collect::<Vec<_>>().join(", ");
+    found.map(|capability| Granted::One(*capability)).ok_or_else(|| format!("one of {}, all", words()))
+}
+
+impl Allow {
+    /// Returns what was granted.
+    pub fn grants(&self) -> Grants {
+        let mut granted = Vec::new();
+        for grant in &self.allow {
+            match grant {
+                Granted::All => return Grants::all(),
+                Granted::One(capability) => granted.push(*capability),
+            }
+        }
+        Grants::read_and(&granted)
+    }
+}

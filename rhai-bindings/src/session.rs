@@ -1,0 +1,160 @@
+//! What all functions of an engine share: who calls, for which cluster, with which grants, and where output goes.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use etcdsh_core::Result;
+use etcdsh_core::blocking::Driver;
+use etcdsh_core::card::Capability;
+use etcdsh_core::event::Event;
+use etcdsh_core::places::Places;
+use etcdsh_core::profile::{Layers, Profile, resolve};
+use etcdsh_core::units::escape;
+use etcdsh_core::value::Record;
+
+use crate::error::{Thrown, throw};
+use crate::interrupt::Interrupt;
+use crate::stop::Stop;
+
+/// Reads a variable of the environment.
+pub type Env = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Takes one line of a script's output.
+pub type Print = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+/// Is told what happens while an operation runs.
+pub type Events = Box<dyn Fn(&Event) + Send + Sync>;
+
+/// What a script may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants(Vec<Capability>);
+
+impl Grants {
+    /// Everything: for a person who types.
+    pub fn all() -> Self {
+        Grants(Capability::ALL.to_vec())
+    }
+
+    /// Looking, and what else is listed.
+    pub fn read_and(more: &[Capability]) -> Self {
+        let mut granted = vec![Capability::Read];
+        granted.extend_from_slice(more);
+        Grants(granted)
+    }
+
+    /// Says whether a capability is granted.
+    pub fn contain(&self, capability: Capability) -> bool {
+        self.0.contains(&capability)
+    }
+}
+
+/// The caller's part of an engine.
+pub struct Setup {
+    /// The caller's folders.
+    pub places: Places,
+    /// The caller's environment.
+    pub env: Env,
+    /// The connection that the command line asked for.
+    pub flags: Record,
+    /// What the script may do.
+    pub grants: Grants,
+    /// The words after the script's name.
+    pub args: Vec<String>,
+    /// What `--set` said.
+    pub opts: Vec<(String, String)>,
+    /// The script's file.
+    pub script_path: Option<String>,
+    /// Where `print` writes.
+    pub print: Print,
+    /// Where `debug` writes.
+    pub debug: Print,
+    /// Who is told what happens while an operation runs.
+    pub events: Events,
+}
+
+/// What all functions of an engine share.
+pub struct Session {
+    /// The caller's part.
+    pub setup: Setup,
+    /// Ctrl-C.
+    pub interrupt: Arc<Interrupt>,
+    driver: Mutex<Option<Arc<Driver>>>,
+    no_reader: AtomicBool,
+}
+
+impl Session {
+    /// Makes a session; nothing is started or contacted yet.
+    pub fn new(setup: Setup, interrupt: Arc<Interrupt>) -> Arc<Self> {
+        Arc::new(Session { setup, interrupt, driver: Mutex::default(), no_reader: AtomicBool::new(false) })
+    }
+
+    /// Returns the driver, and starts it on first use: a script that talks to nobody needs no threads.
+    ///
+    /// # Errors
+    /// The system refused threads.
+    pub fn driver(&self) -> Result<Arc<Driver>> {
+        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*driver {
+            Some(driver) => Ok(Arc::clone(driver)),
+            None => Ok(Arc::clone(driver.insert(Arc::new(Driver::new()?)))),
+        }
+    }
+
+    /// Decides which cluster the ambient `etcd` means.
+    ///
+    /// # Errors
+    /// A setting that is unknown or does not fit, with the layer it stands in.
+    pub fn ambient_profile(&self) -> Result<Profile> {
+        let layers = Layers { flags: self.setup.flags.clone(), env: &self.setup.env, shell: None };
+        resolve(layers, &self.setup.places)
+    }
+
+    /// Decides which cluster a script names itself. The caller's environment and flags have no part in that: the script must
+    /// reach the same cluster from every shell.
+    ///
+    /// # Errors
+    /// A setting that is unknown or does not fit, with the layer it stands in.
+    pub fn named_profile(&self, settings: Record) -> Result<Profile> {
+        resolve(Layers { flags: settings, env: &|_| None, shell: None }, &self.setup.places)
+    }
+}
+
+/// The ways out of a script.
+impl Session {
+    /// Writes a line of a script's output. What a script prints may come from the store, so nothing in it may drive the
+    /// terminal.
+    pub fn print(&self, text: &str) {
+        if (self.setup.print)(&escape(text)).is_err() {
+            // `head` has seen enough.
+            self.no_reader.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes a line of a script's `debug`.
+    pub fn debug(&self, text: &str) {
+        // Nobody is left to be told that standard error is closed.
+        let _ = (self.setup.debug)(&escape(text));
+    }
+
+    /// Returns why the running evaluation has to stop, if it has to.
+    pub fn stop(&self) -> Option<Stop> {
+        if self.interrupt.is_cancelled() {
+            Some(Stop::Interrupted(None))
+        } else if self.no_reader.load(Ordering::Relaxed) {
+            Some(Stop::NoReader)
+        } else {
+            None
+        }
+    }
+
+    /// Waits for a span of time, unless Ctrl-C ends it.
+    ///
+    /// # Errors
+    /// The evaluation was told to stop.
+    pub fn pause(&self, span: Duration) -> Thrown<()> {
+        let driver = self.driver().map_err(|error| throw(error, self, None))?;
+        let token = self.interrupt.token();
+        let interrupted = driver.block_on(async { tokio::time::timeout(span, token.cancelled()).await }).is_ok();
+        if interrupted { Err(Stop::Interrupted(None).raise()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,133 @@
+//! How a result is written out: as a table for people, or as JSON for programs.
+
+use std::io::{self, Write};
+
+use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::error::Thrown;
+use crate::stream::Rows;
+use crate::table::{self, Canvas, heads};
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A table for a list of maps, two columns for a map, plain text for anything else.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON document in each line: each item of a list, each row of a stream as it arrives.
+    Jsonl,
+}
+
+/// Why a result was not written.
+pub enum NotShown {
+    /// The rows ended early.
+    Thrown(Box<rhai::EvalAltResult>),
+    /// They could not be written.
+    Io(io::Error),
+}
+
+impl From<io::Error> for NotShown {
+    fn from(error: io::Error) -> Self {
+        NotShown::Io(error)
+    }
+}
+
+impl From<Box<rhai::EvalAltResult>> for NotShown {
+    fn from(error: Box<rhai::EvalAltResult>) -> Self {
+        NotShown::Thrown(error)
+    }
+}
+
+/// Writes a result.
+///
+/// # Errors
+/// A stream ended early, or the output could not be written.
+pub fn write(out: &mut dyn Write, value: Dynamic, format: Format, canvas: Canvas) -> Result<(), NotShown> {
+    match (format, value.clone().try_cast::<Rows>()) {
+        (Format::Jsonl, Some(rows)) => {
+            for row in rows {
+                json_line(out, &row?)?;
+            }
+        }
+        (_, Some(rows)) => write(out, Dynamic::from_array(rows.take(usize::MAX)?), format, canvas)?,
+        (Format::Table, None) => {
+            let text = text(&value, canvas);
+            if !text.is_empty() {
+                writeln!(out, "{text}")?;
+            }
+        }
+        (Format::Json, None) => json_line(out, &value)?,
+        (Format::Jsonl, None) => match value.read_lock::<Array>() {
+            Some(items) => items.iter().try_for_each(|item| json_line(out, item))?,
+            None => json_line(out, &value)?,
+        },
+    }
+    Ok(())
+}
+
+fn json_line(out: &mut dyn Write, value: &Dynamic) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &Json(value))?;
+    out.write_all(b"\n")
+}
+
+/// Shows a result to a person.
+pub fn text(value: &Dynamic, canvas: Canvas) -> String {
+    if let Some(map) = value.read_lock::<Map>().filter(|map| !map.is_empty()) {
+        return table::record(&map, canvas);
+    }
+    if let Some(drawn) = value.read_lock::<Array>().and_then(|rows| table::table(&rows, canvas)) {
+        return drawn;
+    }
+    if value.is_unit() {
+        return String::new();
+    }
+    let text = value.read_lock::<ImmutableString>().map(|text| text.to_string());
+    etcdsh_core::units::escape(&text.unwrap_or_else(|| format!("{value:?}")))
+}
+
+/// Reads what a stream still has into an array, so that it can be looked at twice.
+///
+/// # Errors
+/// The stream ended early.
+pub fn settle(value: Dynamic, limit: usize) -> Thrown<Dynamic> {
+    match value.clone().try_cast::<Rows>() {
+        Some(rows) => Ok(Dynamic::from_array(rows.take(limit)?)),
+        None => Ok(value),
+    }
+}
+
+/// A value as JSON, its fields in the order of the catalogue's columns.
+struct Json<'a>(&'a Dynamic);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.0;
+        if value.is_unit() {
+            serializer.serialize_unit()
+        } else if let Ok(flag) = value.as_bool() {
+            serializer.serialize_bool(flag)
+        } else if let Ok(number) = value.as_int() {
+            serializer.serialize_i64(number)
+        } else if let Ok(number) = value.as_float() {
+            serializer.serialize_f64(number)
+        } else if let Some(text) = value.read_lock::<ImmutableString>() {
+            serializer.serialize_str(&text)
+        } else if let Some(items) = value.read_lock::<Array>() {
+            serializer.collect_seq(items.iter().map(Json))
+        } else if let Some(bytes) = value.read_lock::<Blob>() {
+            serializer.collect_seq(bytes.iter())
+        } else if let Some(map) = value.read_lock::<Map>() {
+            let mut fields = serializer.serialize_map(Some(map.len()))?;
+            for head in heads(&map) {
+                let value = map.get(head.name.as_str()).unwrap_or(&Dynamic::UNIT);
+                fields.serialize_entry(&head.name, &Json(value))?;
+            }
+            fields.end()
+        } else {
+            // A handle or a function has no other form than its words.
+            serializer.serialize_str(&value.to_string())
+        }
+    }
+}
