@@ -26,18 +26,16 @@ pub fn lint(interpreter: &Interpreter, ast: &AST) -> Vec<Finding> {
     functions.extend(ast.iter_functions().map(|function| function.name.to_owned()));
     let mut names: HashSet<&str> = functions.iter().map(String::as_str).collect();
     names.extend(["call", "curry", "Fn", "is_def_fn", "is_def_var", "is_shared", "type_of", "print", "debug", "this"]);
-    let mut linter = Linter { names, findings: Vec::new() };
+    // What a closure captures becomes a parameter of it, and looks unresolved where it is used and where it is captured.
+    let closures = ast.iter_functions().filter(|function| function.name.starts_with("anon$"));
+    let captured: HashSet<_> = closures.flat_map(|closure| closure.params.into_iter()).collect();
+    let mut linter = Linter { names, captured, findings: Vec::new() };
     ast.walk(&mut |path: &[ASTNode<'_>]| {
-        let (node, around) = match path {
-            [.., around, node] => (node, Some(around)),
-            [node] => (node, None),
-            [] => return true,
-        };
-        match node {
-            ASTNode::Expr(expr) => linter.look(expr, around),
+        match path.last() {
+            Some(ASTNode::Expr(expr)) => linter.look(expr),
             // A call that stands alone is a statement of its own kind.
-            ASTNode::Stmt(Stmt::FnCall(call, place)) => linter.function(call, *place),
-            ASTNode::Stmt(_) => {}
+            Some(ASTNode::Stmt(Stmt::FnCall(call, place))) => linter.function(call, *place),
+            _ => {}
         }
         true
     });
@@ -48,18 +46,16 @@ pub fn lint(interpreter: &Interpreter, ast: &AST) -> Vec<Finding> {
 
 struct Linter<'a> {
     names: HashSet<&'a str>,
+    captured: HashSet<&'a str>,
     findings: Vec<Finding>,
 }
 
 impl Linter<'_> {
-    fn look(&mut self, expr: &Expr, around: Option<&ASTNode<'_>>) {
+    fn look(&mut self, expr: &Expr) {
         match expr {
             Expr::FnCall(call, place) => self.function(call, *place),
-            // What a closure captures stands in a hidden call, and is looked at where the closure uses it.
-            Expr::Variable(variable, None, place) if variable.2.is_empty() && !is_capture(around) => {
-                if variable.0.is_none() {
-                    self.variable(&variable.1, *place);
-                }
+            Expr::Variable(variable, None, place) if variable.0.is_none() && variable.2.is_empty() => {
+                self.variable(&variable.1, *place);
             }
             Expr::Dot(pair, ..) => match (&pair.lhs, &pair.rhs) {
                 (Expr::Variable(variable, None, _), Expr::MethodCall(call, place))
@@ -83,7 +79,7 @@ impl Linter<'_> {
     fn variable(&mut self, name: &str, place: Position) {
         let known: Vec<_> = AMBIENT.iter().map(|(name, _)| *name).collect();
         // The name of a function is a value too.
-        if !known.contains(&name) && !self.names.contains(name) {
+        if !known.contains(&name) && !self.names.contains(name) && !self.captured.contains(name) {
             self.add("variable", name, known, place);
         }
     }
@@ -108,8 +104,4 @@ impl Linter<'_> {
         let help = suggest(name, &known).map(|near| format!("did you mean {near}?"));
         self.findings.push(Finding { problem: format!("there is no {what} named {name}"), help, place });
     }
-}
-
-fn is_capture(around: Option<&ASTNode<'_>>) -> bool {
-    matches!(around, Some(ASTNode::Expr(Expr::FnCall(call, _))) if call.name == "curry")
 }
