@@ -197,6 +197,7 @@ impl Fault for SandboxError {
             SandboxError::HasData { .. } => "`sandbox wipe` moves it aside, so that the member starts empty".to_owned(),
             SandboxError::NoQuorum { .. } => "start the other members, or make a sandbox with more of them".to_owned(),
             SandboxError::Busy { .. } => "wait until it is done".to_owned(),
+            SandboxError::Unreadable { .. } => "end its processes by hand, and remove its folder".to_owned(),
             _ => return None,
         })
     }

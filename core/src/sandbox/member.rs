@@ -8,6 +8,7 @@ use super::session::Session;
 use super::state::{self, State, data_dir, log_path};
 use super::{Sandbox, log};
 use crate::error::Result;
+use crate::wait::Look;
 
 crate::choice! {
     /// How the process of a member stands.
@@ -198,8 +199,15 @@ impl Member {
     /// # Errors
     /// It is still there when the bound passes.
     pub async fn wait_exit(&self, bound: Duration) -> Result<Option<i64>> {
+        // The sandbox stays free meanwhile, so that something else can be what ends the process.
+        let look = async || {
+            let state = self.sandbox.state()?;
+            let up = self.sandbox.find(&state, &self.name)?.is_up();
+            Ok(if up { Look::NotYet("it is still there".to_owned()) } else { Look::Ready(()) })
+        };
+        self.sandbox.until(&format!("{} has ended", self.name), bound, look).await?;
         let name = [self.name.clone()];
-        Ok(self.change(async |session| session.wait_ended(&name, bound).await).await?.exit_code)
+        Ok(self.change(async |session| session.wait_ended(&name, Duration::ZERO).await).await?.exit_code)
     }
 
     async fn change(&self, change: impl AsyncFnOnce(&mut Session<'_>) -> Result<()>) -> Result<MemberRow> {

@@ -12,6 +12,8 @@ pub struct Options {
     pub etcd: Option<String>,
     /// Whether clients and peers speak TLS, both showing certificates of the sandbox's own authority.
     pub tls: bool,
+    /// Whether clients have to say who they are; the profile then speaks for `root`.
+    pub auth: bool,
     /// More flags of etcd, for every member.
     pub flags: Vec<String>,
     /// What is different for single members, by name.
@@ -42,6 +44,7 @@ impl Default for Options {
             members: 3,
             etcd: None,
             tls: true,
+            auth: false,
             flags: Vec::new(),
             only: BTreeMap::new(),
             detached: true,

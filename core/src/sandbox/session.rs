@@ -83,9 +83,12 @@ impl<'a> Session<'a> {
         let log_from = log.metadata().map_err(cannot("look at the log"))?.len();
         let flags = self.state.flags(folder, member);
         let process = Process::spawn(&member.etcd.path, &flags, &log, self.state.detached)?;
-        self.change(name, |member| {
-            (member.process, member.exit_code, member.log_from) = (Some(process), None, log_from);
-        })
+        let started = process.clone();
+        let kept = self.change(name, |member| {
+            (member.process, member.exit_code, member.log_from) = (Some(started), None, log_from);
+        });
+        // A process that nobody knows of could never be stopped.
+        kept.inspect_err(|_| process.kill_now())
     }
 
     /// Stops members: politely, and then not.

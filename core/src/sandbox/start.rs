@@ -5,11 +5,13 @@ use super::etcd::find;
 use super::files::{make_folder, remove};
 use super::options::{MemberOptions, Options};
 use super::ports::{Held, hold};
+use super::profile::USER;
 use super::session::Session;
 use super::state::{Lock, State, StoredMember, log_path};
 use super::{Sandbox, ca, log};
 use crate::args::BadArgument;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::rpc::Cluster;
 
 /// How often a start is repeated because somebody else took a port in the moment in which it was free.
 const ATTEMPTS: usize = 3;
@@ -51,7 +53,23 @@ impl Sandbox {
             session.spawn(name)?;
         }
         self.wait_ready(&names, options.wait).await?;
+        if options.auth {
+            session.state.password = Some(self.enable_auth().await?);
+            session.save()?;
+            self.wait_ready(&names, options.wait).await?;
+        }
         self.write_profile(&session.state)
+    }
+
+    /// Makes a user and asks everybody for one; returns the password.
+    async fn enable_auth(&self) -> Result<String> {
+        let mut bytes = [0; 16];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(Error::internal)?;
+        let password: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let cluster = Cluster::new(self.profile()?)?;
+        let seed = cluster.profile().endpoints.first().ok_or_else(|| Error::internal("a sandbox without members"))?;
+        cluster.node(seed)?.scratch().enable_auth(USER, &password, cluster.deadline()).await?;
+        Ok(password)
     }
 
     /// Decides everything, and makes the files that the members need.

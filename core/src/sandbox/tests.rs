@@ -95,3 +95,45 @@ async fn a_broken_member_ends_and_says_why(
     assert!(row.last_log.as_ref().is_some_and(|line| line.contains(why)), "{row:?}");
     assert_eq!(sandbox.break_member("infra1", how).await.unwrap_err().code(), "no_quorum");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn a_start_that_fails_leaves_nothing_but_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    let places = places(home.path());
+    let broken = MemberOptions { flags: vec!["--heartbeat-interval=900".to_owned()], ..MemberOptions::default() };
+    let only = [("infra2".to_owned(), broken)].into();
+    let error = Sandbox::start(&places, "s", Options { only, ..options() }).await.unwrap_err();
+    assert_eq!(error.code(), "sandbox_member_ended");
+    let log = places.sandboxes().join("s/logs/infra2.log");
+    let message = error.to_string();
+    assert!(message.starts_with("infra2 ended with exit code 1"), "{message}");
+    assert!(message.contains("--election-timeout") && message.contains(log.to_str().unwrap()), "{message}");
+    let left: Vec<_> =
+        std::fs::read_dir(places.sandboxes().join("s")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["logs"]);
+    assert!(Sandbox::names(&places).is_empty());
+    let one = Options { members: 1, tls: false, ..options() };
+    Sandbox::start(&places, "s", one).await.unwrap().stop(false).await.unwrap();
+    assert!(!log.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
+    let home = tempfile::tempdir().unwrap();
+    let places = places(home.path());
+    let names = ["a", "b", "c", "d"];
+    let start = async |name| {
+        let options = Options { members: 1, tls: false, ..options() };
+        Sandbox::start(&places, name, options).await.unwrap().guard()
+    };
+    let started = futures_util::future::join_all(names.map(start)).await;
+    assert_eq!(Sandbox::names(&places), names);
+    for sandbox in started {
+        let flags = [("profile", crate::value::Value::from(sandbox.name()))].into_iter().collect();
+        let layers = crate::profile::Layers { flags, env: &|_| None, shell: None };
+        assert_eq!(crate::profile::resolve(layers, &places).unwrap(), sandbox.profile().unwrap());
+        assert!(serves(&sandbox, "infra1").await);
+    }
+}

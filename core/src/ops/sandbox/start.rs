@@ -19,6 +19,8 @@ args! {
         etcd: Option<String>,
         /// Speak plain HTTP, without certificates.
         no_tls: bool,
+        /// Ask clients for a user; the profile then speaks for root.
+        auth: bool,
         /// How long the members may take until they serve.
         wait: Elapsed = "60s",
     }
@@ -61,6 +63,7 @@ impl Operation for SandboxStart {
             members: usize::try_from(args.members).unwrap_or(usize::MAX),
             etcd: args.etcd,
             tls: !args.no_tls,
+            auth: args.auth,
             wait: args.wait.duration(),
             ..Options::default()
         };
