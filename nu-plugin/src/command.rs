@@ -3,7 +3,7 @@
 use etcdsh_core::args::Kind;
 use etcdsh_core::blocking::Call;
 use etcdsh_core::card::Target;
-use etcdsh_core::context::HookFn;
+use etcdsh_core::context::{Cancel, HookFn};
 use etcdsh_core::error::{Error, Result};
 use etcdsh_core::operation::Entry;
 use nu_plugin::{DynamicCompletionCall, EngineInterface, EvaluatedCall, PluginCommand};
@@ -12,7 +12,6 @@ use nu_protocol::{
     DynamicSuggestion, Example, HandlerGuard, LabeledError, PipelineData, ShellError, SignalAction, Signature, Spanned,
     Type, Value as NuValue,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::call::{Given, Spans, read};
 use crate::error::labeled;
@@ -48,7 +47,7 @@ impl OpCommand {
         call: &EvaluatedCall,
         spans: &mut Spans,
     ) -> Result<PipelineData> {
-        let cancel = CancellationToken::new();
+        let cancel = Cancel::new();
         let interrupts = listen(engine, &cancel)?;
         let Given { args, flags, hooks } = read(self.entry, call, spans)?;
         let shell = Shell::new(engine)?;
@@ -72,7 +71,7 @@ impl OpCommand {
 }
 
 /// Makes Ctrl-C cancel a token, for as long as the guard lives.
-fn listen(engine: &EngineInterface, cancel: &CancellationToken) -> Result<HandlerGuard> {
+fn listen(engine: &EngineInterface, cancel: &Cancel) -> Result<HandlerGuard> {
     let token = cancel.clone();
     // The handler runs on the thread that reads from the engine, under a lock: it must not ask the engine, nor wait.
     let handler = move |action| {

@@ -16,11 +16,15 @@ pub mod signature;
 pub mod syntax;
 pub mod value;
 
+#[cfg(test)]
+mod contract;
+
 use std::sync::OnceLock;
 
 use etcdsh_core::blocking::Driver;
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::error::Result;
+use etcdsh_core::operation::Entry;
 use nu_plugin::{Plugin, PluginCommand};
 
 use crate::command::{HelpCommand, OpCommand};
@@ -28,13 +32,24 @@ use crate::complete::MemberCache;
 
 /// The plugin. Nushell starts it twice to begin with, and may stop it whenever it is idle; so nothing is done before it is
 /// needed, and nothing is kept that cannot be had again.
-#[derive(Default)]
 pub struct EtcdPlugin {
+    catalogue: &'static [Entry],
     driver: OnceLock<Driver>,
     members: MemberCache,
 }
 
+impl Default for EtcdPlugin {
+    fn default() -> Self {
+        EtcdPlugin::of(CATALOGUE)
+    }
+}
+
 impl EtcdPlugin {
+    /// Makes a plugin of these operations.
+    pub fn of(catalogue: &'static [Entry]) -> Self {
+        EtcdPlugin { catalogue, driver: OnceLock::new(), members: MemberCache::default() }
+    }
+
     pub(crate) fn driver(&self) -> Result<&Driver> {
         if let Some(driver) = self.driver.get() {
             return Ok(driver);
@@ -54,9 +69,9 @@ impl Plugin for EtcdPlugin {
     }
 
     fn commands(&self) -> Vec<Box<dyn PluginCommand<Plugin = Self>>> {
-        let parents = signature::parents(CATALOGUE.iter().map(|entry| entry.card.name));
+        let parents = signature::parents(self.catalogue.iter().map(|entry| entry.card.name));
         let parents = parents.into_iter().map(|name| Box::new(HelpCommand::new(name)) as Box<_>);
-        let operations = CATALOGUE.iter().map(|entry| Box::new(OpCommand::new(entry)) as Box<_>);
+        let operations = self.catalogue.iter().map(|entry| Box::new(OpCommand::new(entry)) as Box<_>);
         parents.chain(operations).collect()
     }
 }

@@ -7,6 +7,8 @@ use etcdsh_core::card::{Example, Sample};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::value::Value;
 
+use crate::signature::params;
+
 /// Returns the flag of a parameter, without its dashes.
 pub fn kebab(name: &str) -> String {
     name.replace('_', "-")
@@ -37,7 +39,7 @@ pub fn quote(text: &str) -> Cow<'_, str> {
 pub fn example(entry: &Entry, example: &Example) -> String {
     let mut line = format!("etcd {}", entry.card.name);
     let given = |name: &str| example.args.iter().find(|(known, _)| *known == name).map(|(_, sample)| *sample);
-    for param in entry.all_params() {
+    for param in params(entry) {
         let Some(sample) = given(param.name) else { continue };
         if !param.positional {
             line.push_str(" --");

@@ -33,7 +33,7 @@ choice! {
 args! {
     /// What could be done to whom.
     pub struct Args(
-        /// add, remove, promote, move_leader or restart.
+        /// The change: add, remove, promote, move_leader or restart.
         action: What,
         /// The member: its name, its id in hex, or one of its URLs; for add, the peer URL of the new one.
         member: MemberRef,

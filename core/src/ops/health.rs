@@ -25,11 +25,11 @@ record! {
         member_id: MemberId,
         /// Its name; null until it has started for the first time.
         name: Option<String>,
-        /// leader, follower, learner, unstarted or unknown.
+        /// What it is: leader, follower, learner, unstarted or unknown.
         role: Role,
         /// Where it was asked.
         endpoint: Option<Endpoint>,
-        /// healthy, degraded, unresponsive, down or unstarted.
+        /// The judgement: healthy, degraded, unresponsive, down or unstarted.
         verdict: Verdict,
         /// Whether it answered at all.
         reachable: bool,

@@ -24,7 +24,7 @@ record! {
         member_id: MemberId,
         /// Its name; null until it has started for the first time.
         name: Option<String>,
-        /// leader, follower, learner, unstarted or unknown.
+        /// What it is: leader, follower, learner, unstarted or unknown.
         role: Role,
         /// Where it was asked.
         endpoint: Option<Endpoint>,

@@ -21,7 +21,7 @@ record! {
         member_id: MemberId,
         /// Its name; null when it is no member any more.
         name: Option<String>,
-        /// nospace: only reads, deletions and compaction are served. corrupt: its data differs from the others'.
+        /// Which one. nospace: only reads, deletions and compaction are served. corrupt: its data differs from the others'.
         alarm: AlarmKind,
     }
 }

@@ -30,7 +30,7 @@ record! {
         member_id: MemberId,
         /// Its name; null until it has started for the first time.
         name: Option<String>,
-        /// started, or unstarted when it was added and has never run.
+        /// Whether it has run: started, or unstarted when it was added and has never run.
         status: Started,
         /// Whether it leads.
         is_leader: bool,
