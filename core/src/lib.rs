@@ -5,6 +5,8 @@
 //! carries ([`context`], [`event`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster ([`change`]),
 //! the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
 
+#![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
+
 pub mod args;
 pub mod blocking;
 pub mod card;

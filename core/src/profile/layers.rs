@@ -22,7 +22,6 @@ pub struct Layers<'a> {
 
 /// The variables that are read, each with the setting it stands for.
 const VARIABLES: &[(&str, &str)] = &[
-    ("ETCDSH_PROFILE", "profile"),
     ("ETCDCTL_ENDPOINTS", "endpoints"),
     ("ETCDCTL_CACERT", "cacert"),
     ("ETCDCTL_CERT", "cert"),
@@ -115,6 +114,10 @@ fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Record> {
         if env(variable).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0")) {
             return Err(BadSettings::Variable { variable, instead }.into());
         }
+    }
+    // Endpoints are often exported for etcdctl; who names a profile too means the profile, and nothing of the rest.
+    if let Some(profile) = env("ETCDSH_PROFILE").filter(|name| !name.is_empty()) {
+        return Ok([("profile", Value::Text(profile))].into_iter().collect());
     }
     let set = VARIABLES.iter().filter_map(|(variable, setting)| {
         env(variable).filter(|value| !value.is_empty()).map(|value| (*setting, Value::Text(value)))
@@ -339,6 +342,9 @@ mod tests {
         let home = Home::new("user = \"root:file\"\n[profiles.dev]\nendpoints = \"dev:1\"\n");
         let env = [("ETCDCTL_ENDPOINTS", "prod:1"), ("ETCDCTL_USER", "root:prod")];
         let profile = home.resolve(&[("profile", "dev")], &env, Some(shell("shell:1"))).unwrap();
+        assert_eq!((endpoints(&profile), profile.user), (vec!["http://dev:1".to_owned()], None));
+        let env = [("ETCDCTL_ENDPOINTS", "prod:1"), ("ETCDSH_PROFILE", "dev")];
+        let profile = home.resolve(&[], &env, Some(shell("shell:1"))).unwrap();
         assert_eq!((endpoints(&profile), profile.user), (vec!["http://dev:1".to_owned()], None));
     }
 

@@ -1,3 +1,4 @@
 //! Real clusters, real shells. One test binary, because each one links everything again.
 
+mod boundaries;
 mod views;
