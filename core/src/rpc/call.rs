@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use etcd_client::Error as EtcdError;
 use tokio::time::timeout_at;
 
+use super::auth::refuses_token;
 use super::classify::classify;
 use super::error::{Failure, RpcError};
 use super::link::Connection;
@@ -66,13 +67,20 @@ impl Node {
     where
         F: Future<Output = Result<T, EtcdError>>,
     {
-        let mut repeated = false;
+        let (mut repeated, mut renewed) = (false, false);
         loop {
+            let generation = self.within(deadline, bound, "the user to be authenticated", self.token(deadline)).await?;
             let connection = self.connection(deadline, bound).await?;
             let error = match self.attempt(method, deadline, bound, &connection, once()).await {
                 Ok(answer) => return Ok((answer, connection)),
                 Err(error) => error,
             };
+            // Servers forget tokens when they restart, and all tokens of a kind when users change. What is refused so was not
+            // done, so even a change may be sent again.
+            if !renewed && refuses_token(&error) && self.tokens.refused(generation) {
+                renewed = true;
+                continue;
+            }
             let lost = matches!(error.failure(), Failure::Lost { .. });
             if repeated || !lost || kind == Kind::Change {
                 return Err(error);
@@ -81,15 +89,26 @@ impl Node {
         }
     }
 
-    async fn connection(&self, deadline: Instant, bound: Duration) -> Result<Connection, RpcError> {
-        let late = |_| {
-            let failure = Failure::Timeout { waiting_for: "the connection".to_owned(), bound };
-            RpcError::never_sent(self.endpoint(), failure)
-        };
-        timeout_at(deadline.into(), self.link.connection()).await.map_err(late)?
+    pub(super) async fn connection(&self, deadline: Instant, bound: Duration) -> Result<Connection, RpcError> {
+        self.within(deadline, bound, "the connection", self.link.connection()).await
     }
 
-    async fn attempt<T>(
+    /// Waits for what comes before the call itself.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        bound: Duration,
+        waiting_for: &str,
+        work: impl Future<Output = Result<T, RpcError>>,
+    ) -> Result<T, RpcError> {
+        let done = timeout_at(deadline.into(), work).await.unwrap_or_else(|_| {
+            let failure = Failure::Timeout { waiting_for: waiting_for.to_owned(), bound };
+            Err(RpcError::never_sent(self.endpoint(), failure))
+        });
+        done.map_err(RpcError::before_sending)
+    }
+
+    pub(super) async fn attempt<T>(
         &self,
         method: &'static str,
         deadline: Instant,

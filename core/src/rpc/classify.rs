@@ -28,11 +28,17 @@ fn classify_status(endpoint: &Endpoint, status: &Status, wire: &Wire) -> RpcErro
     // A status that the server sent has no source; one that was made on this side has.
     if let Some(source) = status.source() {
         let source = wire.end().unwrap_or_else(|| Arc::new(io::Error::other(innermost(source))));
-        return RpcError::new(endpoint, Sent::Maybe, Failure::Lost { source });
+        return RpcError::new(endpoint, Sent::Maybe, Failure::Lost { during: "before the answer", source });
     }
     let answer = answers::find(status);
+    let message = status.message().to_owned();
+    match answer.code {
+        "not_etcd" => return RpcError::new(endpoint, Sent::Answered, Failure::NotEtcd { answered: message }),
+        "protocol" => return RpcError::protocol(endpoint, message),
+        _ => {}
+    }
     let sent = if answer.maybe_done { Sent::Maybe } else { Sent::Answered };
-    RpcError::new(endpoint, sent, Failure::Answered { answer, message: status.message().to_owned() })
+    RpcError::new(endpoint, sent, Failure::Answered { answer, message })
 }
 
 fn find<T: StdError + 'static>(status: &Status) -> Option<&T> {

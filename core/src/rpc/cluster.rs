@@ -1,19 +1,21 @@
-//! A cluster: its endpoints, and the order in which they are tried.
+//! A cluster: its endpoints, and what all connections to them share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use tokio::time::timeout_at;
 
 use super::dial::Dialer;
+use super::error::{Failure, RpcError};
+use super::failover::{AllFailed, hedge, same_everywhere};
 use super::identity::Identity;
 use super::node::Node;
+use super::tls::{TlsSetup, allow};
 use super::token::Tokens;
 use super::types::Consistency;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Sent};
 use crate::member::Membership;
 use crate::profile::Profile;
 
@@ -21,41 +23,52 @@ use crate::profile::Profile;
 const HEDGE: Duration = Duration::from_millis(250);
 
 /// The connections to one cluster.
-pub struct Cluster {
-    profile: Profile,
-    dialer: Dialer,
-    tokens: Arc<Tokens>,
-    identity: Arc<Identity>,
+pub struct Cluster(Arc<Shared>);
+
+/// What the connections share.
+pub(super) struct Shared {
+    pub(super) profile: Profile,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) identity: Arc<Identity>,
     nodes: Mutex<HashMap<Endpoint, Arc<Node>>>,
     /// The client URLs of the members, as the last membership list had them.
     members: Mutex<Vec<Endpoint>>,
 }
 
 impl Cluster {
-    /// Checks the files of the profile. Nothing is contacted yet.
+    /// Checks the profile and its files. Nothing is contacted yet.
     ///
     /// # Errors
-    /// What is wrong with a file.
+    /// What is wrong with a file or an endpoint.
     pub fn new(profile: Profile) -> Result<Self> {
-        let dialer = Dialer::new(profile.connect_timeout);
-        let identity = Arc::new(Identity::new(profile.cluster_id));
-        let tokens = Arc::new(Tokens);
-        Ok(Cluster { profile, dialer, tokens, identity, nodes: Mutex::default(), members: Mutex::default() })
+        let tls = TlsSetup::new(&profile.tls)?;
+        for endpoint in &profile.endpoints {
+            allow(endpoint, &profile)?;
+        }
+        Ok(Cluster(Arc::new(Shared {
+            dialer: Arc::new(Dialer::new(profile.connect_timeout, tls)),
+            identity: Arc::new(Identity::new(profile.cluster_id)),
+            tokens: Arc::new(Tokens::new(profile.user.clone())),
+            nodes: Mutex::default(),
+            members: Mutex::default(),
+            profile,
+        })))
     }
 
     /// Returns the settings.
     pub fn profile(&self) -> &Profile {
-        &self.profile
+        &self.0.profile
     }
 
     /// Returns the endpoints of the profile.
     pub fn seeds(&self) -> &[Endpoint] {
-        &self.profile.endpoints
+        &self.0.profile.endpoints
     }
 
     /// Returns when a call that starts now has to be over.
     pub fn deadline(&self) -> Instant {
-        Instant::now() + self.profile.timeout
+        Instant::now() + self.0.profile.timeout
     }
 
     /// Returns the connection to one endpoint; the same one for every call.
@@ -63,14 +76,7 @@ impl Cluster {
     /// # Errors
     /// The endpoint cannot be used with this profile.
     pub fn node(&self, endpoint: &Endpoint) -> Result<Arc<Node>> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(node) = nodes.get(endpoint) {
-            return Ok(Arc::clone(node));
-        }
-        let (tokens, identity) = (Arc::clone(&self.tokens), Arc::clone(&self.identity));
-        let node = Arc::new(Node::new(endpoint.clone(), self.dialer.clone(), tokens, identity)?);
-        nodes.insert(endpoint.clone(), Arc::clone(&node));
-        Ok(node)
+        self.0.node(endpoint)
     }
 
     /// Asks for the membership list: the seeds first, then the members that were seen last.
@@ -81,24 +87,21 @@ impl Cluster {
         let ask = |node: Arc<Node>| async move { node.membership(how, deadline).await };
         let found = self.any(deadline, ask).await?;
         let urls = found.members.iter().flat_map(|member| &member.client_urls);
-        let known = urls.filter_map(|url| Endpoint::parse(url, self.profile.tls.is_set()).ok()).collect();
-        *self.members.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        let members = urls.filter_map(|url| Endpoint::parse(url, self.0.profile.tls.is_set()).ok()).collect();
+        *self.0.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
         Ok(found)
     }
 
-    /// Asks the seeds, and then the members that were seen last, until one gives a good answer; see [`Cluster::first`].
+    /// Asks whoever may answer: the seeds, then the members that were seen last; see [`Cluster::first`].
     ///
     /// # Errors
-    /// None gave a good answer.
+    /// None gave a good answer; each one's reason is in the error.
     pub async fn any<T, F, A>(&self, deadline: Instant, ask: A) -> Result<T>
     where
         A: Fn(Arc<Node>) -> F,
         F: Future<Output = Result<T>>,
     {
-        let mut endpoints = self.profile.endpoints.clone();
-        let seen = self.members.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        endpoints.extend(seen.into_iter().filter(|endpoint| !self.profile.endpoints.contains(endpoint)));
-        self.first(&endpoints, deadline, ask).await
+        self.first(&self.0.known(), deadline, ask).await
     }
 
     /// Asks the endpoints in order until one gives a good answer. The next one is asked when the one before has failed, or has
@@ -111,31 +114,42 @@ impl Cluster {
         A: Fn(Arc<Node>) -> F,
         F: Future<Output = Result<T>>,
     {
-        let mut waiting = endpoints.iter();
-        let mut asked = FuturesUnordered::new();
-        let mut failed: Vec<Error> = Vec::new();
-        loop {
-            let next = if Instant::now() < deadline || asked.is_empty() { waiting.next() } else { None };
-            if let Some(endpoint) = next {
-                match self.node(endpoint) {
-                    Ok(node) => asked.push(ask(node)),
-                    Err(error) => {
-                        failed.push(error);
-                        continue;
-                    }
-                }
+        let bound = deadline.saturating_duration_since(Instant::now());
+        let ask = |node: Arc<Node>| {
+            let endpoint = node.endpoint().clone();
+            let answer = timeout_at(deadline.into(), ask(node));
+            // The calls of `ask` have deadlines of their own; this one holds whatever it does besides.
+            async move {
+                answer.await.unwrap_or_else(|_| {
+                    let failure = Failure::Timeout { waiting_for: "all of the answer".to_owned(), bound };
+                    Err(RpcError::new(&endpoint, Sent::Maybe, failure).into())
+                })
             }
-            let answer = if waiting.len() > 0 {
-                tokio::time::timeout(HEDGE, asked.next()).await
-            } else {
-                Ok(asked.next().await)
-            };
-            match answer {
-                Err(_) => {}
-                Ok(Some(Ok(found))) => return Ok(found),
-                Ok(Some(Err(error))) => failed.push(error),
-                Ok(None) => return Err(failed.pop().unwrap_or_else(|| Error::internal("no endpoint was given"))),
-            }
+        };
+        let nodes: Vec<_> = endpoints.iter().map(|endpoint| self.node(endpoint)).collect();
+        let enough = |error: &Error| same_everywhere(error.code());
+        hedge(nodes.into_iter(), HEDGE, ask, enough).await.map_err(AllFailed::of)
+    }
+}
+
+impl Shared {
+    /// Returns the endpoints that may answer, in the order in which they are asked.
+    fn known(&self) -> Vec<Endpoint> {
+        let mut known = self.profile.endpoints.clone();
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(members.iter().filter(|member| !self.profile.endpoints.contains(member)).cloned());
+        known
+    }
+
+    pub(super) fn node(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Arc<Node>> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = nodes.get(endpoint) {
+            return Ok(Arc::clone(node));
         }
+        // A member may announce an address that the profile's certificates or password must not be used with.
+        allow(endpoint, &self.profile)?;
+        let node = Arc::new(Node::new(endpoint.clone(), self)?);
+        nodes.insert(endpoint.clone(), Arc::clone(&node));
+        Ok(node)
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{Fault, Sent};
 use crate::id::ClusterId;
 
 use super::answers::Answer;
+use super::tls::Refusal;
 
 /// A call that failed: where, and whether it was sent.
 #[derive(Debug, Clone)]
@@ -55,9 +56,20 @@ pub enum Failure {
         /// For how long.
         bound: Duration,
     },
-    /// The connection ended before the answer.
-    #[error("the connection was lost")]
+    /// The server speaks TLS only.
+    #[error("this port speaks TLS, and the endpoint says http")]
+    PlainToTlsPort,
+    /// The server does not speak TLS.
+    #[error("this port does not speak TLS, and the endpoint says https")]
+    TlsToPlainPort,
+    /// One side refused the other's certificate, or they have no TLS in common.
+    #[error("{0}")]
+    Tls(Refusal),
+    /// The connection ended.
+    #[error("the connection was lost {during}")]
     Lost {
+        /// When.
+        during: &'static str,
         /// How it ended.
         source: Arc<io::Error>,
     },
@@ -103,6 +115,24 @@ impl RpcError {
         RpcError::new(endpoint, Sent::Answered, Failure::Protocol(problem.into()))
     }
 
+    /// Says that the call itself was not sent when this happened on the way to it.
+    pub(super) fn before_sending(self) -> Self {
+        if self.0.sent != Sent::Maybe {
+            return self;
+        }
+        let Inner { endpoint, failure, .. } = &*self.0;
+        match failure {
+            Failure::Timeout { waiting_for, bound } => {
+                let failure = Failure::Timeout { waiting_for: waiting_for.clone(), bound: *bound };
+                RpcError::never_sent(endpoint, failure)
+            }
+            Failure::Lost { during, source } => {
+                RpcError::never_sent(endpoint, Failure::Lost { during, source: Arc::clone(source) })
+            }
+            _ => self,
+        }
+    }
+
     /// Returns why.
     pub fn failure(&self) -> &Failure {
         &self.0.failure
@@ -129,6 +159,9 @@ impl Fault for RpcError {
             Failure::Unreachable { .. } => "unreachable",
             Failure::ConnectTimeout { .. } => "connect_timeout",
             Failure::Timeout { .. } => "timeout",
+            Failure::PlainToTlsPort => "plain_to_tls_port",
+            Failure::TlsToPlainPort => "tls_to_plain_port",
+            Failure::Tls(refusal) => refusal.code(),
             Failure::Lost { .. } => "connection_lost",
             Failure::NotEtcd { .. } => "not_etcd",
             Failure::Answered { answer, .. } => answer.code,
@@ -140,6 +173,19 @@ impl Fault for RpcError {
     fn help(&self) -> Option<String> {
         match self.failure() {
             Failure::Answered { answer, .. } => answer.help.map(str::to_owned),
+            Failure::Tls(refusal) => refusal.help(),
+            Failure::PlainToTlsPort => {
+                let endpoint = &self.0.endpoint;
+                Some(format!("write https://{}:{}, and give cacert", endpoint.host(), endpoint.port()))
+            }
+            Failure::TlsToPlainPort => {
+                let endpoint = &self.0.endpoint;
+                Some(format!("write http://{}:{} if the cluster has no TLS", endpoint.host(), endpoint.port()))
+            }
+            Failure::NotEtcd { .. } => {
+                Some("give the members' client URLs; etcd's own port for them is 2379".to_owned())
+            }
+            Failure::ClusterMismatch { .. } => Some("give endpoints of one cluster only".to_owned()),
             _ => None,
         }
     }

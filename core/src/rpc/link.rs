@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
+use super::dial::Dialer;
 use super::error::RpcError;
 use super::single::Single;
 use super::token::Tokens;
@@ -36,14 +37,14 @@ pub(super) struct Connection {
 pub(super) struct Link {
     endpoint: Endpoint,
     origin: Uri,
-    dialer: super::dial::Dialer,
+    dialer: Arc<Dialer>,
     tokens: Arc<Tokens>,
     current: Mutex<Option<Connection>>,
     connecting: Single<RpcError>,
 }
 
 impl Link {
-    pub(super) fn new(endpoint: Endpoint, dialer: super::dial::Dialer, tokens: Arc<Tokens>) -> Result<Self, RpcError> {
+    pub(super) fn new(endpoint: Endpoint, dialer: Arc<Dialer>, tokens: Arc<Tokens>) -> Result<Self, RpcError> {
         let origin = endpoint.to_string().parse().map_err(|_| RpcError::protocol(&endpoint, "is not a URL"))?;
         Ok(Link { endpoint, origin, dialer, tokens, current: Mutex::default(), connecting: Single::default() })
     }
@@ -116,12 +117,15 @@ impl Service<http::Request<Body>> for Sender {
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let link = Arc::clone(&self.0);
         Box::pin(async move {
+            let path = request.uri().path_and_query().cloned();
+            let authenticates = path.as_ref().is_some_and(|path| path == "/etcdserverpb.Auth/Authenticate");
             let mut uri = link.origin.clone().into_parts();
-            uri.path_and_query = request.uri().path_and_query().cloned();
+            uri.path_and_query = path;
             *request.uri_mut() = Uri::from_parts(uri)?;
             let headers = request.headers_mut();
             headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("etcdsh/", env!("CARGO_PKG_VERSION"))));
-            if let Some(token) = link.tokens.header() {
+            let token = link.tokens.header();
+            if let Some(token) = token.filter(|_| !authenticates) {
                 headers.insert("token", token);
             }
             let mut connection = link.connection().await?;

@@ -1,19 +1,23 @@
 //! The wire. The only code that names etcd-client, tonic or protobuf.
 
 mod answers;
+mod auth;
 mod call;
 mod classify;
 mod cluster;
 mod dial;
 mod error;
+mod failover;
 mod identity;
 mod link;
 mod node;
+mod probe;
 mod range;
 mod raw;
 mod scratch;
 mod single;
 mod snapshot;
+mod tls;
 mod token;
 mod types;
 mod wire;
@@ -21,9 +25,11 @@ mod writer;
 
 pub use cluster::Cluster;
 pub use error::{Failure, RpcError};
+pub use failover::AllFailed;
 pub use node::Node;
 pub use range::RangeStream;
 pub use scratch::Scratch;
 pub use snapshot::SnapshotStream;
+pub use tls::{BadFile, BadSetting, Refusal, Trusted};
 pub use types::{Alarm, AlarmKind, Consistency, HashKv, KeyValue, RangePage, RangeQuery, SnapshotChunk, Status};
 pub use writer::Writer;

@@ -1,6 +1,6 @@
 //! One endpoint, and what it can be asked.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use etcd_client::proto::{PbMember, PbResponseHeader, PbStatusResponse};
@@ -8,7 +8,7 @@ use etcd_client::{AlarmAction, AlarmType, GetOptions};
 use futures_util::FutureExt;
 
 use super::call::Kind;
-use super::dial::Dialer;
+use super::cluster::Shared;
 use super::error::RpcError;
 use super::identity::Identity;
 use super::link::{Link, Sender};
@@ -30,22 +30,24 @@ const MOST_ALARMS: usize = 10_000;
 pub struct Node {
     pub(super) link: Arc<Link>,
     pub(super) client: etcd_client::Client,
+    pub(super) tokens: Arc<Tokens>,
+    /// Weak, because the cluster holds its nodes.
+    pub(super) cluster: Weak<Shared>,
     identity: Arc<Identity>,
+    /// Whether the server understands what a linearizable membership list is; known after the first one.
+    lists_linearizably: OnceLock<bool>,
 }
 
 impl Node {
-    pub(super) fn new(
-        endpoint: Endpoint,
-        dialer: Dialer,
-        tokens: Arc<Tokens>,
-        identity: Arc<Identity>,
-    ) -> Result<Self> {
-        let link = Arc::new(Link::new(endpoint, dialer, tokens)?);
+    pub(super) fn new(endpoint: Endpoint, cluster: &Arc<Shared>) -> Result<Self> {
+        let tokens = Arc::clone(&cluster.tokens);
+        let link = Arc::new(Link::new(endpoint, Arc::clone(&cluster.dialer), Arc::clone(&tokens))?);
         let channel = etcd_client::Channel::Custom(tower::util::BoxCloneSyncService::new(Sender(Arc::clone(&link))));
         // Without a user it has nothing to wait for.
         let client = etcd_client::Client::from_channel(channel, None).now_or_never();
         let client = client.and_then(std::result::Result::ok).ok_or_else(|| Error::internal("no client was made"))?;
-        Ok(Node { link, client, identity })
+        let (identity, cluster) = (Arc::clone(&cluster.identity), Arc::downgrade(cluster));
+        Ok(Node { link, client, tokens, cluster, identity, lists_linearizably: OnceLock::new() })
     }
 
     /// Returns where this leads.
@@ -94,6 +96,10 @@ impl Node {
     /// It did not answer in time, or with an error; without a quorum a linearizable list never comes.
     pub async fn membership(&self, how: Consistency, deadline: Instant) -> Result<Membership> {
         let linearizable = how == Consistency::Linearizable;
+        if linearizable && !self.lists_linearizably(deadline).await? {
+            // It would pass over the request and answer from what it knows. After a linearizable read it knows enough.
+            self.probe(how, deadline).await?;
+        }
         let ask = || {
             let request = MemberListRequest { linearizable };
             raw::unary(self.sender(), "/etcdserverpb.Cluster/MemberList", request)
@@ -101,6 +107,18 @@ impl Node {
         let answer: etcd_client::proto::PbMemberListResponse =
             self.call("MemberList", Kind::Read, deadline, ask).await?;
         self.read_membership(answer.header, answer.members, linearizable).map_err(Into::into)
+    }
+
+    /// Before 3.5 there were no linearizable membership lists, and nothing in the answer tells.
+    async fn lists_linearizably(&self, deadline: Instant) -> Result<bool> {
+        match self.lists_linearizably.get() {
+            Some(known) => Ok(*known),
+            None => {
+                let version = self.status(deadline).await?.version;
+                let old = ["3.0.", "3.1.", "3.2.", "3.3.", "3.4."].iter().any(|old| version.starts_with(old));
+                Ok(*self.lists_linearizably.get_or_init(|| !old))
+            }
+        }
     }
 
     pub(super) fn read_membership(
@@ -132,7 +150,10 @@ impl Node {
         };
         // Not `.alarms()`: it casts the numbers of the wire into an enum, and an unknown one is undefined behaviour.
         let answer = self.call("Alarm", Kind::Read, deadline, ask).await?.0;
-        self.header(answer.header)?;
+        // 3.4 sends no header here.
+        if answer.header.is_some() {
+            self.header(answer.header)?;
+        }
         if answer.alarms.len() > MOST_ALARMS {
             return Err(self.nonsense(format!("{} alarms", answer.alarms.len())).into());
         }
