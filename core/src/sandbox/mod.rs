@@ -155,6 +155,10 @@ impl Sandbox {
         }
         let mut session = Session::new(self, lock)?;
         let names = session.member_names();
+        if !keep {
+            // Stopping politely takes seconds when the last ones have no quorum, and is of use only to the data.
+            session.kill(&names).await?;
+        }
         session.stop(&names).await?;
         let rows = self.rows()?;
         if !keep {

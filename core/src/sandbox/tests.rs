@@ -137,3 +137,42 @@ async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
         assert!(serves(&sandbox, "infra1").await);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn a_member_that_was_added_joins() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(&places(home.path()), "s", Options { tls: false, ..options() }).await.unwrap().guard();
+    sandbox.break_member("infra2", Breakage::Wiped).await.unwrap();
+    let infra2 = sandbox.member("infra2").unwrap();
+    infra2.wipe().await.unwrap();
+
+    let cluster = Cluster::new(sandbox.profile().unwrap()).unwrap();
+    let node = cluster.node(&cluster.seeds()[0]).unwrap();
+    let soon = || Instant::now() + BOUND;
+    let list = node.membership(Consistency::Linearizable, soon()).await.unwrap();
+    let id = list.members.iter().find(|member| member.name == "infra2").unwrap().id;
+    node.writer().member_remove(id, soon()).await.unwrap();
+    let new_url = format!("http://127.0.0.1:{}", ports::hold().unwrap().port);
+    let mut initial: Vec<_> =
+        sandbox.members().unwrap().iter().map(|m| format!("{}={}", m.name(), m.peer_url())).collect();
+    for (name, url, learner) in [("infra2", infra2.peer_url(), false), ("infra4", &new_url, true)] {
+        until_added(&node, url, learner).await;
+        initial.retain(|entry| !entry.starts_with(name));
+        initial.push(format!("{name}={url}"));
+        let row = sandbox.join(name, &initial.join(","), BOUND).await.unwrap();
+        assert_eq!((row.state, row.peer_url.as_str()), (ProcessState::Running, url));
+        assert_eq!(sandbox.join(name, &initial.join(","), BOUND).await.unwrap_err().code(), "sandbox_state");
+    }
+    assert_eq!(sandbox.profile().unwrap().endpoints.len(), 4);
+    assert!(serves(&sandbox, "infra2").await);
+}
+
+/// The server refuses to change its membership until it has seen all of its members for a while.
+async fn until_added(node: &crate::rpc::Node, url: &str, learner: bool) {
+    let add = async || {
+        let added = node.writer().member_add(&[url.to_owned()], learner, Instant::now() + BOUND).await;
+        Ok(added.map_or_else(|error| Look::NotYet(error.in_one_line()), Look::Ready))
+    };
+    until_cancelled(&CancellationToken::new(), &|_| {}, "the member is added", BOUND, add).await.unwrap();
+}

@@ -27,8 +27,9 @@ impl Operation for SandboxStop {
     const CARD: Card = Card {
         name: "sandbox stop",
         summary: "Stop a throwaway cluster and remove it, or stop one of its members.",
-        details: "Processes are asked to stop, and are killed when they have not stopped after ten seconds. Without a member the folder of \
-            the sandbox goes too, with data, certificates and logs, and it is no error when there is no such sandbox.",
+        details: "Without a member everything goes: the processes are killed, and the folder is removed with data, certificates and logs; it is \
+            no error when there is no such sandbox. A member, or a sandbox that is kept, is asked to stop, and killed when it has \
+            not stopped after ten seconds.",
         search: &["remove", "delete", "clean", "down"],
         effect: Effect::Destroys,
         capability: Capability::Sandbox,
