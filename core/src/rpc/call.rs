@@ -50,7 +50,8 @@ impl Node {
     {
         let started = Instant::now();
         let bound = deadline.saturating_duration_since(started);
-        let done = self.attempts(method, kind, deadline, bound, once).await;
+        // Connecting and authenticating make this large, and it would be part of every future that calls something.
+        let done = Box::pin(self.attempts(method, kind, deadline, bound, once)).await;
         let outcome = done.as_ref().err().map_or("ok", Fault::code);
         tracing::debug!(method, endpoint = %self.endpoint(), took = ?started.elapsed(), outcome, "rpc");
         done
