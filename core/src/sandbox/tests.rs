@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::profile::Profile;
 use crate::rpc::{Cluster, Consistency};
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ async fn members_are_killed_paused_resumed_restarted_and_stopped() {
     use ProcessState::{Exited, Paused, Running, Stopped};
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
-    let sandbox = Sandbox::start(&places, "s", Options { tls: false, ..options() }).await.unwrap().guard();
+    let sandbox = Sandbox::start(&places, "s", options()).await.unwrap().guard();
     assert_eq!(names(&sandbox.rows().unwrap()), [("infra1", Running), ("infra2", Running), ("infra3", Running)]);
     let error = Sandbox::start(&places, "s", options()).await.unwrap_err();
     assert_eq!(error.code(), "sandbox_exists");
@@ -88,7 +89,7 @@ async fn a_broken_member_ends_and_says_why(
     #[case] why: &str,
 ) {
     let home = tempfile::tempdir().unwrap();
-    let options = Options { tls: false, etcd: Some(etcd.to_owned()), ..options() };
+    let options = Options { etcd: Some(etcd.to_owned()), ..options() };
     let sandbox = Sandbox::start(&places(home.path()), "s", options).await.unwrap().guard();
     let row = sandbox.break_member("infra2", how).await.unwrap();
     assert_eq!((row.state, row.exit_code), (ProcessState::Exited, Some(exit_code)), "{row:?}");
@@ -124,8 +125,9 @@ async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     let names = ["a", "b", "c", "d"];
-    let start = async |name| {
-        let options = Options { members: 1, tls: false, ..options() };
+    let start = async |name: &str| {
+        let (tls, auth) = (name < "c", matches!(name, "b" | "d"));
+        let options = Options { members: 1, tls, auth, ..options() };
         Sandbox::start(&places, name, options).await.unwrap().guard()
     };
     let started = futures_util::future::join_all(names.map(start)).await;
@@ -135,6 +137,13 @@ async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
         let layers = crate::profile::Layers { flags, env: &|_| None, shell: None };
         assert_eq!(crate::profile::resolve(layers, &places).unwrap(), sandbox.profile().unwrap());
         assert!(serves(&sandbox, "infra1").await);
+        let nobody = Profile { user: None, ..sandbox.profile().unwrap() };
+        let asks_for_a_user = nobody != sandbox.profile().unwrap();
+        assert_eq!(asks_for_a_user, matches!(sandbox.name(), "b" | "d"));
+        let cluster = Cluster::new(nobody).unwrap();
+        let node = cluster.node(&cluster.seeds()[0]).unwrap();
+        let answer = node.scratch().put("key", "value", Instant::now() + BOUND).await;
+        assert_eq!(answer.is_err(), asks_for_a_user, "{answer:?}");
     }
 }
 
@@ -142,7 +151,7 @@ async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
 #[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
 async fn a_member_that_was_added_joins() {
     let home = tempfile::tempdir().unwrap();
-    let sandbox = Sandbox::start(&places(home.path()), "s", Options { tls: false, ..options() }).await.unwrap().guard();
+    let sandbox = Sandbox::start(&places(home.path()), "s", options()).await.unwrap().guard();
     sandbox.break_member("infra2", Breakage::Wiped).await.unwrap();
     let infra2 = sandbox.member("infra2").unwrap();
     infra2.wipe().await.unwrap();
@@ -153,7 +162,7 @@ async fn a_member_that_was_added_joins() {
     let list = node.membership(Consistency::Linearizable, soon()).await.unwrap();
     let id = list.members.iter().find(|member| member.name == "infra2").unwrap().id;
     node.writer().member_remove(id, soon()).await.unwrap();
-    let new_url = format!("http://127.0.0.1:{}", ports::hold().unwrap().port);
+    let new_url = format!("https://127.0.0.1:{}", ports::hold().unwrap().port);
     let mut initial: Vec<_> =
         sandbox.members().unwrap().iter().map(|m| format!("{}={}", m.name(), m.peer_url())).collect();
     for (name, url, learner) in [("infra2", infra2.peer_url(), false), ("infra4", &new_url, true)] {
