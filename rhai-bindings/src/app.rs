@@ -17,7 +17,7 @@ use crate::session::{Grants, Session, Setup};
 use crate::show::{self, Format, NotShown};
 use crate::signals::{self, Leave, Received};
 use crate::stop::Stop;
-use crate::{docs, lint, logging};
+use crate::{docs, lint, logging, repl};
 
 /// The exit codes of failures that the script did not choose itself.
 const FAILED: i32 = 1;
@@ -84,6 +84,11 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
             job.script_path = Some(file).filter(|file| file != "-");
             job.show = print_result.then_some(Format::Table);
             Ok(app.perform(connection, job))
+        }
+        None if shell => {
+            let session = Session::new(app.setup(connection, Grants::all()), Arc::clone(&app.interrupt));
+            let ended = repl::run(Interpreter::new(session), Arc::clone(&app.output), &app.received);
+            ended.map_err(|error| format!("cannot use the terminal: {error}"))
         }
         None => {
             let (source, text) = read("-")?;

@@ -3,7 +3,8 @@
 //! In reading order: what all functions share ([`session`], [`interrupt`]), values ([`value`], [`stream`], [`cluster`],
 //! [`error`], [`stop`]), how the catalogue becomes functions ([`bind`], [`docs`], [`functions`], [`command`]), and the engine
 //! with its imports ([`engine`], [`resolver`], [`source`]). Then what a person meets: the command line ([`app`], [`cli`],
-//! [`signals`], [`logging`], [`output`]), failures ([`report`], [`lint`]) and results ([`show`], [`table`]).
+//! [`signals`], [`logging`], [`output`]), failures ([`report`], [`lint`]) and results ([`show`], [`table`]), and the shell
+//! ([`repl`]).
 
 pub mod app;
 pub mod bind;
@@ -18,6 +19,7 @@ pub mod interrupt;
 pub mod lint;
 pub mod logging;
 pub mod output;
+pub mod repl;
 pub mod report;
 pub mod resolver;
 pub mod session;

@@ -1,0 +1,109 @@
+//! `?name`, `name?` and `.help`.
+
+use etcdsh_core::catalogue::CATALOGUE;
+use etcdsh_core::error::suggest;
+use nu_ansi_term::{Color, Style};
+use rhai::Engine;
+
+use crate::docs;
+use crate::engine::AMBIENT;
+
+const ABOUT: &str = "\
+etcd.health()           what the cluster says of itself; `etcd` is the cluster of --profile or the environment
+let c = connect(\"name\") another cluster
+?name, name?            the help of a function; a word finds what it is about
+ans                     the last result
+.vars  .clear  .quit    the variables; an empty screen; leave (Ctrl-D too)
+
+Tab completes. Enter runs what is whole and goes on with what is not; Alt-Enter always goes on. Ctrl-C clears the line, or
+stops what runs. A line that starts with a blank is not kept in the history, nor is one that may hold a password.
+";
+
+/// Returns the help for a topic; without one, what there is.
+pub(super) fn help(engine: &Engine, topic: &str, colour: bool) -> String {
+    let topic = topic.trim().trim_start_matches("etcd.").trim_end_matches("()");
+    if topic.is_empty() {
+        return format!("{ABOUT}\n{}", list(|_| true));
+    }
+    if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == topic || entry.card.name == topic) {
+        return format!("{}\n\n{}", bold(&docs::usage(entry), colour), paint(&docs::page(entry), colour));
+    }
+    if let Some((name, about)) = AMBIENT.iter().find(|(name, _)| *name == topic) {
+        return format!("{}: {about}", bold(name, colour));
+    }
+    let functions = functions(engine, topic);
+    if !functions.is_empty() {
+        let shown =
+            functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, colour), paint(page, colour)));
+        return shown.collect::<Vec<_>>().join("\n\n");
+    }
+    let about = list(|entry| {
+        let card = &entry.card;
+        let words = [card.name, card.summary, card.details]
+            .iter()
+            .any(|text| text.to_lowercase().contains(&topic.to_lowercase()));
+        words || card.search.iter().any(|word| word.contains(topic))
+    });
+    if !about.is_empty() {
+        return about;
+    }
+    let names: Vec<_> = CATALOGUE.iter().map(|entry| entry.card.identifier()).collect();
+    let near = suggest(topic, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!("there is no help for {topic}{near}")
+}
+
+fn list(wanted: impl Fn(&etcdsh_core::operation::Entry) -> bool) -> String {
+    let found: Vec<_> = CATALOGUE.iter().filter(|entry| wanted(entry)).collect();
+    let width = found.iter().map(|entry| entry.card.identifier().len()).max().unwrap_or_default();
+    let line = |entry: &&etcdsh_core::operation::Entry| {
+        format!("etcd.{:width$}  {}", entry.card.identifier(), entry.card.summary)
+    };
+    found.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns signature and documentation of functions that are not of the catalogue.
+fn functions(engine: &Engine, name: &str) -> Vec<(String, String)> {
+    engine.collect_fn_metadata(
+        None,
+        |info| {
+            let found = info.metadata;
+            (found.name == name).then(|| {
+                let page = found.comments.iter().map(|comment| uncomment(comment)).collect::<Vec<_>>().join("\n");
+                (found.gen_signature(|kind| kind.into()), page.trim().to_owned())
+            })
+        },
+        true,
+    )
+}
+
+fn uncomment(comment: &str) -> String {
+    let line = |line: &str| {
+        let line = line.trim_start().trim_start_matches("///");
+        line.strip_prefix(' ').unwrap_or(line).to_owned()
+    };
+    comment.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn bold(text: &str, colour: bool) -> String {
+    if colour { Style::new().bold().paint(text).to_string() } else { text.to_owned() }
+}
+
+/// Shows Markdown: headings bold, code coloured, fences left out.
+fn paint(page: &str, colour: bool) -> String {
+    let mut in_code = false;
+    let mut lines = Vec::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        } else if in_code {
+            let line = format!("  {line}");
+            lines.push(if colour { Color::Cyan.paint(line).to_string() } else { line });
+        } else if let Some(title) = line.strip_prefix("# ") {
+            lines.push(bold(title, colour));
+        } else {
+            lines.push(line.replace('`', ""));
+        }
+    }
+    lines.join("\n")
+}
