@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio_util::sync::CancellationToken;
+use etcdsh_core::context::Cancel;
 
 /// Whether the running evaluation was told to stop.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     /// Cancelled by the first press, and by the second.
-    tokens: Mutex<[CancellationToken; 2]>,
+    tokens: Mutex<[Cancel; 2]>,
     running: AtomicBool,
     cancelled: AtomicBool,
     presses: AtomicUsize,
@@ -40,7 +40,7 @@ impl Interrupt {
     pub fn press(&self) -> usize {
         self.cancelled.store(true, Ordering::Relaxed);
         let presses = self.presses.fetch_add(1, Ordering::Relaxed) + 1;
-        self.lock().iter().take(presses).for_each(CancellationToken::cancel);
+        self.lock().iter().take(presses).for_each(Cancel::cancel);
         presses
     }
 
@@ -50,18 +50,18 @@ impl Interrupt {
     }
 
     /// Returns the token that is cancelled when this evaluation is to stop.
-    pub fn token(&self) -> CancellationToken {
+    pub fn token(&self) -> Cancel {
         let [stop, _] = &*self.lock();
         stop.clone()
     }
 
     /// Returns the token that is cancelled when this evaluation is not even to wait for what ends in an orderly way.
-    pub fn abandoned(&self) -> CancellationToken {
+    pub fn abandoned(&self) -> Cancel {
         let [_, abandoned] = &*self.lock();
         abandoned.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, [CancellationToken; 2]> {
+    fn lock(&self) -> MutexGuard<'_, [Cancel; 2]> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
