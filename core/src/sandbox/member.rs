@@ -186,12 +186,14 @@ impl Member {
         self.row()
     }
 
-    /// Moves its data dir aside, so that it starts empty. Nothing is deleted.
+    /// Moves its data dir aside, so that it starts empty, and returns where it lies now. Nothing is deleted; a member that has
+    /// no data has nothing to move.
     ///
     /// # Errors
     /// It is not down.
-    pub async fn wipe(&self) -> Result<MemberRow> {
-        self.change(async |session| Ok(session.set_aside(&self.name).map(drop)?)).await
+    pub async fn wipe(&self) -> Result<Option<PathBuf>> {
+        let session = self.sandbox.session().await?;
+        Ok(session.set_aside(&self.name)?)
     }
 
     /// Waits until its process ends, and returns the exit code where that is known.

@@ -1,6 +1,7 @@
 //! The right to change a sandbox, and what can be done with it. Every change of a process is written down at once, so that a
 //! command that is interrupted leaves nothing behind that the next one cannot find.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -137,17 +138,17 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Moves the data dir of a member aside.
-    pub(super) fn set_aside(&self, name: &str) -> Result<(), SandboxError> {
+    /// Moves the data dir of a member aside, and returns where it lies now; none when there was none.
+    pub(super) fn set_aside(&self, name: &str) -> Result<Option<PathBuf>, SandboxError> {
         self.expect_down(name)?;
         let dir = data_dir(&self.sandbox.folder, name);
-        if dir.exists() { rename(&dir, &self.aside(name)) } else { Ok(()) }
-    }
-
-    /// Returns where the data dir of a member would lie if it were moved aside now.
-    pub(super) fn aside(&self, name: &str) -> std::path::PathBuf {
+        if !dir.exists() {
+            return Ok(None);
+        }
         let stamp = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
-        self.sandbox.folder.join(format!("{name}.data.aside-{stamp}"))
+        let aside = dir.with_file_name(format!("{name}.data.aside-{stamp}"));
+        rename(&dir, &aside)?;
+        Ok(Some(aside))
     }
 
     fn expect(&self, name: &str, wanted: Condition, help: &'static str) -> Result<(), SandboxError> {

@@ -1,11 +1,13 @@
 //! `sandbox wipe`: take away a member's data.
 
+use std::path::PathBuf;
+
 use crate::args;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::MemberRow;
+use crate::record;
 
 args! {
     /// Which member.
@@ -15,6 +17,20 @@ args! {
     ) {
         /// The sandbox that it belongs to.
         name: String = "sandbox",
+    }
+}
+
+record! {
+    /// Where the data are now.
+    pub struct Row {
+        /// The sandbox.
+        sandbox: String,
+        /// The member.
+        name: String,
+        /// Its data dir, which is not there any more.
+        data_dir: PathBuf,
+        /// Where the old one lies now; null when there was none.
+        moved_to: Option<PathBuf>,
     }
 }
 
@@ -36,9 +52,11 @@ impl Operation for SandboxWipe {
         }],
     };
     type Args = Args;
-    type Report = MemberRow;
+    type Report = Row;
 
-    async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::member(ctx, &args.name, &args.member)?.wipe().await
+    async fn run(ctx: &Context<'_>, args: Args) -> Result<Row> {
+        let member = super::member(ctx, &args.name, &args.member)?;
+        let moved_to = member.wipe().await?;
+        Ok(Row { sandbox: args.name, name: args.member, data_dir: member.data_dir(), moved_to })
     }
 }
