@@ -41,7 +41,7 @@ pub enum Failure {
         source: Arc<io::Error>,
     },
     /// Connecting took too long.
-    #[error("not connected within {bound:?}; waited for {waiting_for}")]
+    #[error("not connected within {:?}; waited for {waiting_for}", rounded(*bound))]
     ConnectTimeout {
         /// What was awaited at the end.
         waiting_for: &'static str,
@@ -49,7 +49,7 @@ pub enum Failure {
         bound: Duration,
     },
     /// The answer took too long.
-    #[error("no answer within {bound:?}; waited for {waiting_for}")]
+    #[error("no answer within {:?}; waited for {waiting_for}", rounded(*bound))]
     Timeout {
         /// What was awaited at the end.
         waiting_for: String,
@@ -100,6 +100,13 @@ pub enum Failure {
         /// The cluster that it named.
         expected: ClusterId,
     },
+}
+
+/// Rounds a bound up to hundredths of a second: it is what was left of a call's time, so its last digits say nothing.
+fn rounded(bound: Duration) -> Duration {
+    let step = Duration::from_millis(10);
+    let steps = bound.as_nanos().div_ceil(step.as_nanos());
+    step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX))
 }
 
 impl RpcError {
