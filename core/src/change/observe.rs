@@ -52,11 +52,7 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
         (!a.member.started(), &a.member.name, a.member.id).cmp(&(!b.member.started(), &b.member.name, b.member.id))
     });
     let alarms = alarms(&views);
-    let view = ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms };
-    if view.confirmed && view.oldest_version().is_some_and(|v| (v.major, v.minor) < (3, 5)) {
-        return confirm_by_reading(cluster, view).await;
-    }
-    Ok(view)
+    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms })
 }
 
 /// The confirmed list is the truth: members that it does not have are dropped, and those that only it has are asked too.
@@ -75,27 +71,6 @@ async fn follow(
     let missing: Vec<Member> = newer.members.iter().filter(|m| !known.contains(&m.id)).cloned().collect();
     views.extend(ask_all(cluster, &missing, depth, cluster.deadline()).await?);
     Ok(())
-}
-
-/// A 3.4 server does not know of linearizable membership lists and answers with its own. Such a list is confirmed when a member
-/// gives the same one after it has served a linearizable read, for which it had to apply everything before.
-async fn confirm_by_reading(cluster: &Arc<Cluster>, mut view: ClusterView) -> Result<ClusterView> {
-    let deadline = cluster.deadline();
-    view.confirmed = false;
-    let answering: Vec<Endpoint> =
-        view.voters().filter(|m| m.known().is_some()).filter_map(|m| m.endpoint.clone()).collect();
-    for endpoint in answering {
-        let node = cluster.node(&endpoint)?;
-        if node.probe(Consistency::Linearizable, deadline).await.is_ok()
-            && let Ok(list) = node.membership(Consistency::Serializable, deadline).await
-        {
-            let mut known = view.membership().members;
-            known.sort_by_key(|member| member.id);
-            view.confirmed = list.members == known;
-            break;
-        }
-    }
-    Ok(view)
 }
 
 /// Asks every address at once, and then gives each member the answer that speaks for it. An endpoint that the caller gave may
