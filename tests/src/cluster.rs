@@ -1,18 +1,24 @@
 //! A real cluster for one test, and the ways to use it: through core, as a Nushell user, as an `etcdsh` user, with etcdctl.
 
+use std::io::{Seek, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use etcdsh_core::blocking::{Call, Driver};
+use etcdsh_core::change::{ClusterView, Depth, observe};
+use etcdsh_core::endpoint::Endpoint;
 use etcdsh_core::error::Result;
 use etcdsh_core::places::Places;
 use etcdsh_core::profile::{Layers, Profile, resolve};
 use etcdsh_core::report::Answer;
-use etcdsh_core::sandbox::{Options, Sandbox, SandboxGuard};
+use etcdsh_core::sandbox::{Member, Options, Sandbox, SandboxGuard};
 use etcdsh_core::value::{Record, Value};
 use tempfile::TempDir;
 
+use crate::look::until;
 use crate::tools::{Tools, etcd, etcdctl};
 
 /// A running cluster with folders of its own, so that tests do not see each other. Its processes end with it.
@@ -63,8 +69,16 @@ impl Running {
     /// # Errors
     /// What the operation failed with.
     pub fn call_with(&self, profile: &Profile, name: &str, args: serde_json::Value) -> Result<serde_json::Value> {
-        let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
         let Value::Record(args) = value(args) else { panic!("arguments are a JSON object") };
+        self.answer(profile, name, args).map(|answer| json(&answer))
+    }
+
+    /// Runs an operation and returns its answer as core has it: columns are in their order, and bytes are bytes.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn answer(&self, profile: &Profile, name: &str, args: Record) -> Result<Value> {
+        let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
         let answer = driver().call(Call {
             entry,
             args,
@@ -75,9 +89,61 @@ impl Running {
             cancel: etcdsh_core::context::Cancel::new(),
         })?;
         match answer {
-            Answer::Value(value) => Ok(json(&value)),
-            Answer::Stream(stream) => Ok(json(&Value::List(stream.collect::<Result<Vec<_>>>()?))),
+            Answer::Value(value) => Ok(value),
+            Answer::Stream(stream) => Ok(Value::List(stream.collect::<Result<Vec<_>>>()?)),
         }
+    }
+
+    /// Returns the sandbox's settings with only these members as endpoints, in this order.
+    pub fn seeded(&self, members: &[&str]) -> Profile {
+        let url = |name: &&str| Endpoint::parse(self.member(name).client_url(), false).expect("a URL");
+        Profile { endpoints: members.iter().map(url).collect(), ..self.profile() }
+    }
+
+    /// Returns a member of the sandbox.
+    pub fn member(&self, name: &str) -> Member {
+        self.sandbox.member(name).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// Kills members, as a power cut would.
+    pub fn kill(&self, members: &[&str]) {
+        for name in members {
+            driver().block_on(self.member(name).kill()).unwrap_or_else(|error| panic!("{error:?}"));
+        }
+    }
+
+    /// Freezes a member.
+    pub fn pause(&self, name: &str) {
+        driver().block_on(self.member(name).pause()).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+
+    /// Lets a frozen member go on.
+    pub fn resume(&self, name: &str) {
+        driver().block_on(self.member(name).resume()).unwrap_or_else(|error| panic!("{error:?}"));
+    }
+
+    /// Looks at the cluster as the operations do.
+    ///
+    /// # Errors
+    /// No endpoint answered.
+    pub fn view(&self) -> Result<ClusterView> {
+        let cluster = driver().cluster(self.profile())?;
+        driver().block_on(observe(&cluster, Depth::Reads))
+    }
+
+    /// Returns the name of the leader, once there is one.
+    pub fn leader(&self) -> String {
+        until("there is a leader", || {
+            let view = self.view().map_err(|error| format!("{error:?}"))?;
+            view.leader().map(|leader| leader.member.name.clone()).ok_or_else(|| "nobody leads".to_owned())
+        })
+    }
+
+    /// Returns the names of the members that follow.
+    pub fn followers(&self) -> Vec<String> {
+        let leader = self.leader();
+        let names = self.sandbox.members().unwrap_or_else(|error| panic!("{error:?}"));
+        names.iter().map(|member| member.name().to_owned()).filter(|name| *name != leader).collect()
     }
 
     /// Returns a program that sees this cluster's folders and nothing of the machine's configuration.
@@ -99,9 +165,27 @@ impl Running {
         self.home.path()
     }
 
+    /// Returns a peer URL for a new member: nobody listens there.
+    pub fn free_peer_url(&self) -> String {
+        let scheme = if self.profile().tls.is_set() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", free_port())
+    }
+
     /// Runs etcdctl of the same version on the cluster, and returns what it printed.
     pub fn etcdctl(&self, args: &[&str]) -> String {
-        let profile = self.profile();
+        self.etcdctl_reading(args, "").unwrap_or_else(|error| panic!("etcdctl {args:?}: {error}"))
+    }
+
+    /// The same with something to read on standard input.
+    ///
+    /// # Errors
+    /// What it printed on standard error when it failed.
+    pub fn etcdctl_reading(&self, args: &[&str], input: &str) -> Result<String, String> {
+        run(self.ctl(&self.profile()).args(args), input)
+    }
+
+    /// Returns etcdctl of the same version, set up to talk to the cluster as a profile says.
+    pub fn ctl(&self, profile: &Profile) -> Command {
         let mut command = etcdctl(&self.tools);
         let endpoints: Vec<String> = profile.endpoints.iter().map(ToString::to_string).collect();
         command.arg("--endpoints").arg(endpoints.join(","));
@@ -112,16 +196,38 @@ impl Running {
                 command.arg(flag).arg(file);
             }
         }
-        let output = command.args(args).output().expect("etcdctl runs");
-        assert!(output.status.success(), "etcdctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        if let Some(user) = &profile.user {
+            command.arg("--user").arg(format!("{}:{}", user.name, user.password.expose()));
+        }
+        command
     }
+}
+
+/// Runs a program to its end, and returns what it printed.
+///
+/// # Errors
+/// What it printed on standard error when it failed.
+pub fn run(command: &mut Command, input: &str) -> Result<String, String> {
+    let mut input_file = tempfile::tempfile().expect("a temporary file");
+    input_file.write_all(input.as_bytes()).and_then(|()| input_file.rewind()).expect("a temporary file is written");
+    let output = command.stdin(input_file).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// Returns the driver that all tests of a process share, as all calls of a plugin do.
 pub fn driver() -> &'static Driver {
     static DRIVER: OnceLock<Driver> = OnceLock::new();
     DRIVER.get_or_init(|| Driver::new().expect("threads"))
+}
+
+/// Returns a port that nobody listens at, from below those that sandboxes take and those that the system gives to outgoing
+/// connections.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = (0..4_000).map(|_| NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id()) % 4_000);
+    let mut ports = free.filter_map(|offset| u16::try_from(10_000 + offset).ok());
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
 }
 
 fn places(home: &TempDir) -> Places {

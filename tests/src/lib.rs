@@ -3,7 +3,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests are a front end: they read the environment and hand it to core")]
 
 mod cluster;
+mod look;
 mod tools;
 
-pub use cluster::{Running, driver, json};
+pub use cluster::{Running, driver, free_port, json, run};
+pub use look::{column, row, until, until_within};
 pub use tools::{MATRIX, Tools, etcd, etcdctl, nu, program};

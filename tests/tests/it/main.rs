@@ -1,5 +1,7 @@
 //! Real clusters, real shells. One test binary, because each one links everything again.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without ends it")]
+
 mod boundaries;
 mod sandbox;
 mod views;
