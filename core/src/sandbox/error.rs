@@ -185,7 +185,8 @@ impl Fault for SandboxError {
     fn help(&self) -> Option<String> {
         Some(match self {
             SandboxError::Exists { .. } => {
-                "`sandbox list` shows it, `sandbox stop` removes it, and another name makes another one".to_owned()
+                "`sandbox list` shows it, `sandbox restart` starts one that was kept, and `sandbox stop` removes it"
+                    .to_owned()
             }
             SandboxError::Unknown { known, .. } if known.is_empty() => "`sandbox start` makes one".to_owned(),
             SandboxError::Unknown { known, .. } => format!("the sandboxes are {known}"),
