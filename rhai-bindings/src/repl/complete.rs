@@ -165,7 +165,7 @@ fn named(words: &[Named]) -> impl Iterator<Item = Word> + '_ {
 }
 
 fn operation(entry: &Entry) -> Word {
-    Word::new(entry.card.identifier(), format!("{}\n{}", docs::usage(entry), entry.card.summary))
+    Word::new(entry.card.identifier(), format!("{}  {}", entry.card.summary, docs::usage(entry)))
 }
 
 fn option(param: &Param) -> Word {

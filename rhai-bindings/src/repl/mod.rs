@@ -90,6 +90,7 @@ fn editor(interpreter: &Arc<Interpreter>, shared: &Arc<complete::Shared>, output
     keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, ReedlineEvent::Edit(vec![EditCommand::InsertNewline]));
     let menu = IdeMenu::default()
         .with_name("completion")
+        .with_marker("> ")
         .with_max_completion_height(12)
         .with_max_description_width(72)
         .with_description_mode(DescriptionMode::PreferRight)

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without ends it")]
 
 mod boundaries;
+mod repl;
+mod rhai;
 mod sandbox;
+mod terminal;
 mod views;
