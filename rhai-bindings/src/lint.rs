@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::error::suggest;
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
+use rhai::{AST, ASTNode, Expr, FnCallExpr, Map, Position, Stmt};
 
 use crate::engine::{AMBIENT, Interpreter};
 use crate::report::function_names;
@@ -93,15 +93,29 @@ impl Linter<'_> {
             }
             return;
         };
-        let Some(Expr::Map(options, _)) = call.args.last() else { return };
         let known: Vec<_> = entry.all_params().map(|param| param.name).collect();
-        for (name, _) in options.0.iter().filter(|(name, _)| !known.contains(&name.name.as_str())) {
-            self.add("option", &name.name, known.clone(), name.pos);
+        for (name, place) in options(call) {
+            if !known.contains(&name.as_str()) {
+                self.add("option", &name, known.clone(), place);
+            }
         }
     }
 
     fn add(&mut self, what: &str, name: &str, known: Vec<&str>, place: Position) {
         let help = suggest(name, &known).map(|near| format!("did you mean {near}?"));
         self.findings.push(Finding { problem: format!("there is no {what} named {name}"), help, place });
+    }
+}
+
+/// Returns the names in the map that is the last argument of a call, and where they stand.
+fn options(call: &FnCallExpr) -> Vec<(String, Position)> {
+    match call.args.last() {
+        Some(Expr::Map(fields, _)) => fields.0.iter().map(|(name, _)| (name.name.to_string(), name.pos)).collect(),
+        // A map without variables in it is a constant to the parser, and has only one place.
+        Some(Expr::DynamicConstant(value, place)) => {
+            let map = value.read_lock::<Map>();
+            map.iter().flat_map(|map| map.keys()).map(|name| (name.to_string(), *place)).collect()
+        }
+        _ => Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ use rhai::Engine;
 
 use crate::docs;
 use crate::engine::AMBIENT;
+use crate::table::Canvas;
 
 const ABOUT: &str = "\
 etcd.health()           what the cluster says of itself; `etcd` is the cluster of --profile or the environment
@@ -20,21 +21,21 @@ stops what runs. A line that starts with a blank is not kept in the history, nor
 ";
 
 /// Returns the help for a topic; without one, what there is.
-pub(super) fn help(engine: &Engine, topic: &str, colour: bool) -> String {
+pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     let topic = topic.trim().trim_start_matches("etcd.").trim_end_matches("()");
     if topic.is_empty() {
         return format!("{ABOUT}\n{}", list(|_| true));
     }
     if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == topic || entry.card.name == topic) {
-        return format!("{}\n\n{}", bold(&docs::usage(entry), colour), paint(&docs::page(entry), colour));
+        return format!("{}\n\n{}", bold(&docs::usage(entry), canvas), paint(&docs::page(entry), canvas));
     }
     if let Some((name, about)) = AMBIENT.iter().find(|(name, _)| *name == topic) {
-        return format!("{}: {about}", bold(name, colour));
+        return format!("{}: {about}", bold(name, canvas));
     }
     let functions = functions(engine, topic);
     if !functions.is_empty() {
         let shown =
-            functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, colour), paint(page, colour)));
+            functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, canvas), paint(page, canvas)));
         return shown.collect::<Vec<_>>().join("\n\n");
     }
     let about = list(|entry| {
@@ -85,12 +86,12 @@ fn uncomment(comment: &str) -> String {
     comment.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn bold(text: &str, colour: bool) -> String {
-    if colour { Style::new().bold().paint(text).to_string() } else { text.to_owned() }
+fn bold(text: &str, canvas: Canvas) -> String {
+    if canvas.colour { Style::new().bold().paint(text).to_string() } else { text.to_owned() }
 }
 
-/// Shows Markdown: headings bold, code coloured, fences left out.
-fn paint(page: &str, colour: bool) -> String {
+/// Shows Markdown: headings bold, code coloured, fences left out, long lines broken between words.
+fn paint(page: &str, canvas: Canvas) -> String {
     let mut in_code = false;
     let mut lines = Vec::new();
     for line in page.lines() {
@@ -98,12 +99,27 @@ fn paint(page: &str, colour: bool) -> String {
             in_code = !in_code;
         } else if in_code {
             let line = format!("  {line}");
-            lines.push(if colour { Color::Cyan.paint(line).to_string() } else { line });
+            lines.push(if canvas.colour { Color::Cyan.paint(line).to_string() } else { line });
         } else if let Some(title) = line.strip_prefix("# ") {
-            lines.push(bold(title, colour));
+            lines.push(bold(title, canvas));
         } else {
-            lines.push(line.replace('`', ""));
+            wrap(&line.replace('`', ""), canvas.width.map_or(usize::MAX, usize::from), &mut lines);
         }
     }
     lines.join("\n")
+}
+
+/// Breaks a line between words; what follows in a list stands below its text.
+fn wrap(line: &str, width: usize, lines: &mut Vec<String>) {
+    let indent = if line.starts_with("- ") { "  " } else { "" };
+    let mut current = String::new();
+    for word in line.split(' ') {
+        if !current.trim().is_empty() && current.chars().count() + 1 + word.chars().count() > width {
+            lines.push(std::mem::replace(&mut current, format!("{indent}{word}")));
+        } else {
+            current.push_str(if current.is_empty() { "" } else { " " });
+            current.push_str(word);
+        }
+    }
+    lines.push(current);
 }

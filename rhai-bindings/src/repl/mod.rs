@@ -133,16 +133,16 @@ fn topic(line: &str) -> Option<&str> {
 impl Shell {
     /// Does what a line says; returns an exit code if it says to leave.
     fn handle(&mut self, line: &str, editor: &mut Reedline) -> Option<i32> {
-        let colour = self.output.colour_errors();
+        let canvas = self.output.canvas(ROWS);
         if let Some(topic) = topic(line) {
-            self.say(&help::help(&self.interpreter.engine, topic, colour));
+            self.say(&help::help(&self.interpreter.engine, topic, canvas));
             return None;
         }
         let (command, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         match command {
             "" => {}
             ".quit" | ".exit" => return Some(0),
-            ".help" => self.say(&help::help(&self.interpreter.engine, rest, colour)),
+            ".help" => self.say(&help::help(&self.interpreter.engine, rest, canvas)),
             ".vars" => self.say(&self.variables()),
             ".clear" => drop(editor.clear_screen()),
             unknown if unknown.starts_with('.') => {

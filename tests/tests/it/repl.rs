@@ -49,10 +49,9 @@ impl Shell {
         let cleared = |screen: &str| screen.trim() == "sandbox>";
         self.terminal.see_that("the screen is empty", cleared);
         self.terminal.type_in(&format!("{line}{ENTER}"));
-        let last = line.lines().last().unwrap_or_default().to_owned();
         let done = |screen: &str| {
-            screen.contains(&last)
-                && screen.trim_end().lines().skip(1).last().is_some_and(|l| l.trim_end() == "sandbox>")
+            let mut lines = screen.trim_end().lines().rev().map(str::trim_end);
+            lines.next() == Some("sandbox>") && lines.next().is_some()
         };
         let screen = self.terminal.see_that(&format!("{line:?} has run"), done);
         let below = screen.trim_end().trim_end_matches("sandbox>").split_once('\n').map(|(_, below)| below.trim_end());
@@ -61,15 +60,12 @@ impl Shell {
 
     /// Types on an empty line, and waits until the screen shows all of these.
     fn complete(&self, typed: &str, expected: &[&str]) -> String {
-        self.terminal.type_in(CTRL_U);
         self.run(".vars");
         self.terminal.type_in(typed);
         self.terminal.see(typed.trim_end_matches(TAB));
         let all = |screen: &str| expected.iter().all(|word| screen.contains(word));
         let screen = self.terminal.see_that(&format!("{typed:?} offers {expected:?}"), all);
-        // The first key closes the menu, the second clears the line.
-        self.terminal.type_in("\x1b");
-        self.terminal.type_in(CTRL_U);
+        self.terminal.type_in(CTRL_C);
         self.prompt();
         screen
     }

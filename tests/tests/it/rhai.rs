@@ -290,7 +290,7 @@ fn signals_end_a_script_within_a_second_on_a_frozen_cluster() {
     for endless in waiting {
         for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let script = format!("print(\"begun\"); {endless}; print(\"went on\")");
-            let (child, start) = begun(etcdsh(&cluster, &["--timeout", "60s", "eval", &script]));
+            let (child, start) = begun(&mut etcdsh(&cluster, &["--timeout", "60s", "eval", &script]));
             signal(&child, sent);
             let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
             let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
@@ -318,7 +318,7 @@ fn a_second_cluster_is_reached_by_what_the_script_says_alone() {
 
 #[rstest]
 fn a_reader_that_has_seen_enough_ends_the_script(folder: Folder) {
-    let (mut child, _) = begun(folder.etcdsh(&["eval", "loop { print(\"more\") }"]));
+    let (mut child, _) = begun(&mut folder.etcdsh(&["eval", "loop { print(\"more\") }"]));
     drop(child.stdout.take());
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), String::from_utf8_lossy(&stderr).as_ref()), (Some(141), ""));
