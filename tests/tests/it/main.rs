@@ -1,6 +1,11 @@
 //! Real clusters, real shells. One test binary, because each one links everything again.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what a test cannot go on without ends it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test cannot go on without ends it"
+)]
 
 mod boundaries;
 mod repl;
