@@ -68,7 +68,7 @@ def step [text: string]: nothing -> nothing {
 }
 
 # A learner that is still behind is refused; it is asked again until it has caught up, for a minute at most.
-def promote [id: string]: nothing -> nothing {
+def promote [id: string] {
     for attempt in 1..60 {
         try {
             etcd member promote $id | ignore

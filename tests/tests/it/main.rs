@@ -11,5 +11,6 @@ mod boundaries;
 mod repl;
 mod rhai;
 mod sandbox;
+mod scripts;
 mod terminal;
 mod views;
