@@ -60,8 +60,6 @@ fn recovery_brings_a_member_with_stale_data_back(
     assert!(broken["last_log"].as_str().unwrap().contains("is out of range"), "{broken}");
     let before = cluster.call("member list", json!({})).unwrap();
 
-    let dry: &[&str] =
-        if name.ends_with(".nu") { &["infra2", "--dry-run"] } else { &["infra2", "--set", "dry_run=true"] };
     let output = script(&cluster, name, true, &["infra2"]);
     assert!(output.status.success() && text(&output).contains("dry run: nothing was changed"), "{}", text(&output));
     assert_eq!(cluster.call("member list", json!({})).unwrap(), before);
