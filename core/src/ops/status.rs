@@ -1,6 +1,6 @@
 //! `status`: what every member says about itself.
 
-use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::change::{Depth, observe};
 use crate::context::Context;
@@ -67,13 +67,7 @@ impl Operation for Status {
         effect: Effect::Reads,
         capability: Capability::Read,
         target: Target::Cluster,
-        examples: &[
-            Example { about: "Show the status of every member", args: &[] },
-            Example {
-                about: "Start from one endpoint; the others are found through it",
-                args: &[("endpoints", Sample::Text("10.0.0.1:2379"))],
-            },
-        ],
+        examples: &[Example { about: "Show the status of every member", args: &[] }],
     };
     type Args = Args;
     type Report = Vec<Row>;

@@ -8,6 +8,7 @@
 )]
 
 mod boundaries;
+mod parity;
 mod repl;
 mod rhai;
 mod sandbox;
