@@ -17,6 +17,8 @@ mod raw;
 mod scratch;
 mod single;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod token;
 mod types;

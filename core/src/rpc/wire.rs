@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 /// How many of the first bytes are kept, to tell who speaks.
-const HEAD: usize = 64;
+const HEAD: usize = 256;
 
 /// What is known about a connection.
 #[derive(Default)]

@@ -2,8 +2,6 @@
 
 mod files;
 mod refusal;
-#[cfg(test)]
-mod tests;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -155,7 +153,7 @@ pub enum BadSetting {
         name: String,
     },
     /// Certificates are given for an endpoint that has no use for them.
-    #[error("the endpoint {endpoint} is not encrypted, but {settings} is given")]
+    #[error("the endpoint {endpoint} is not encrypted, so {settings} would be without effect")]
     PlainEndpoint {
         /// The endpoint.
         endpoint: Endpoint,
@@ -231,7 +229,7 @@ pub(super) fn allow(endpoint: &Endpoint, profile: &crate::profile::Profile) -> R
     ];
     let given: Vec<_> = given.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
     if !given.is_empty() {
-        return Err(BadSetting::PlainEndpoint { endpoint: endpoint.clone(), settings: given.join(" and ") });
+        return Err(BadSetting::PlainEndpoint { endpoint: endpoint.clone(), settings: given.join(", ") });
     }
     match &profile.user {
         Some(user) if !endpoint.is_loopback() => {

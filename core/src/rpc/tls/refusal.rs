@@ -14,6 +14,13 @@ pub enum Refusal {
         /// What is trusted.
         trusted: Trusted,
     },
+    /// The server's certificate is not signed with the key of the authority that it names.
+    OtherAuthority {
+        /// Who signed it, in its own words.
+        issuer: String,
+        /// What is trusted.
+        trusted: Trusted,
+    },
     /// The server's certificate is out of date.
     Expired {
         /// When it ended.
@@ -79,6 +86,16 @@ impl fmt::Display for Refusal {
             Refusal::UnknownAuthority { issuer, trusted: Trusted::System } => {
                 write!(f, "the server's certificate was issued by {issuer:?}, which this system does not trust")
             }
+            Refusal::OtherAuthority { issuer, trusted } => {
+                let place = match trusted {
+                    Trusted::File(path) => path,
+                    Trusted::System => "this system's store",
+                };
+                write!(
+                    f,
+                    "the server's certificate was issued by {issuer:?}, but not by the one of that name in {place}"
+                )
+            }
             Refusal::Expired { on, now } => {
                 write!(f, "the server's certificate expired on {on} (your clock says {now})")
             }
@@ -113,7 +130,7 @@ impl Refusal {
     /// Returns the stable word for it.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Refusal::UnknownAuthority { .. } => "tls_unknown_authority",
+            Refusal::UnknownAuthority { .. } | Refusal::OtherAuthority { .. } => "tls_unknown_authority",
             Refusal::Expired { .. } | Refusal::NotYetValid { .. } => "tls_expired",
             Refusal::Name { .. } => "tls_name",
             Refusal::Pin { .. } => "tls_pin",
@@ -131,6 +148,7 @@ impl Refusal {
                 "give the certificate of the cluster's authority as cacert"
             }
             Refusal::UnknownAuthority { .. } => "give the certificate of that authority as cacert",
+            Refusal::OtherAuthority { .. } => "the authority was made anew; give its new certificate as cacert",
             Refusal::Expired { .. } => "renew it on the server, or set this machine's clock right",
             Refusal::NotYetValid { .. } => "set the clocks right",
             Refusal::Name { .. } => "use one of its names in the endpoint, or give the expected one as server_name",

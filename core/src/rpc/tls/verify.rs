@@ -97,8 +97,11 @@ fn explain(
     };
     let dates = || out_of_date(std::iter::once(leaf).chain(intermediates), now);
     match error {
-        // A new authority often has the old one's name; then it is the signature that does not fit.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => unknown(leaf, intermediates, trusted),
+        CertificateError::UnknownIssuer => unknown(leaf, intermediates, trusted),
+        // An authority that was made anew often has the old one's name.
+        CertificateError::BadSignature => {
+            Refusal::OtherAuthority { issuer: issuer(leaf, intermediates), trusted: trusted.clone() }
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Refusal::Name { wanted: name.to_str().into_owned(), names: names(leaf) }
         }
@@ -133,10 +136,13 @@ fn reason(error: &CertificateError) -> String {
 }
 
 fn unknown(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>], trusted: &Trusted) -> Refusal {
-    // The last certificate of the chain names the authority that would have to be known.
+    Refusal::UnknownAuthority { issuer: issuer(leaf, intermediates), trusted: trusted.clone() }
+}
+
+/// Returns the authority that would have to be known: the issuer of the last certificate of the chain.
+fn issuer(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> String {
     let last = intermediates.last().unwrap_or(leaf);
-    let issuer = X509Certificate::from_der(last).map(|(_, parsed)| parsed.issuer().to_string());
-    Refusal::UnknownAuthority { issuer: issuer.unwrap_or_default(), trusted: trusted.clone() }
+    X509Certificate::from_der(last).map(|(_, parsed)| parsed.issuer().to_string()).unwrap_or_default()
 }
 
 /// Returns the names that a certificate is for.
