@@ -72,10 +72,13 @@ impl<T: Row + Send + 'static> Rows<T> {
     /// Forgets the type of the rows.
     pub(crate) fn into_stream(mut self) -> Stream {
         let pages = std::iter::from_fn(move || {
-            let message = match self.first.take() {
+            // The closure has to own all of it: a closure that names only some fields leaves the rest behind, and the guard
+            // among them would end the producer here.
+            let this = &mut self;
+            let message = match this.first.take() {
                 Some(first) => Some(first),
                 // A face reads on the thread that may stand inside the runtime, for example in a hook.
-                None => tokio::task::block_in_place(|| self.messages.blocking_recv()),
+                None => tokio::task::block_in_place(|| this.messages.blocking_recv()),
             };
             match message {
                 Some(Message::Page(rows)) => {

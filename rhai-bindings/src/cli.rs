@@ -15,7 +15,7 @@ use crate::show::Format;
 ///
 /// Without a command it is an interactive shell; what is piped into it is run as one script.
 #[derive(Debug, Parser)]
-#[command(name = "etcdsh", version, args_conflicts_with_subcommands = false)]
+#[command(name = "etcdsh", version)]
 pub struct Cli {
     /// How to reach the cluster.
     #[command(flatten)]

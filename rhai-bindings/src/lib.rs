@@ -30,3 +30,6 @@ pub mod stop;
 pub mod stream;
 pub mod table;
 pub mod value;
+
+#[cfg(test)]
+mod tests;

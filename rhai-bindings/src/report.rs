@@ -116,6 +116,7 @@ fn thrown(engine: &Engine, mut source: String, mut error: EvalAltResult) -> Repo
     let mut inner = loop {
         match error {
             EvalAltResult::ErrorInFunctionCall(name, inside, next, position) => {
+                let name = if name.starts_with("anon$") { "a closure" } else { &name };
                 frames.extend(Place::new(&source, position).map(|place| format!("{name}, called at {place}")));
                 if !inside.is_empty() {
                     source = inside;
@@ -154,6 +155,12 @@ fn describe(report: &mut Report, engine: &Engine, error: &mut EvalAltResult, in_
                 None => return,
             };
             report.notes.push(("help", help));
+        }
+        EvalAltResult::ErrorPropertyNotFound(name, _) => {
+            report.headline = format!("there is no field named {name}");
+            let columns = CATALOGUE.iter().flat_map(|entry| entry.shape.columns()).map(|column| column.name);
+            let near = suggest(name, &columns.collect::<Vec<_>>());
+            report.notes.extend(near.map(|near| ("help", format!("did you mean {near}?"))));
         }
         EvalAltResult::ErrorDataRace(..) => {
             report.headline = "a closure uses the value whose method it was given to".to_owned();

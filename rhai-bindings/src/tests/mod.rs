@@ -1,0 +1,296 @@
+//! The face with operations of its own, so that every behaviour is seen without a cluster.
+
+mod ops;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use etcdsh_core::card::Capability;
+use etcdsh_core::places::Places;
+use etcdsh_core::value::Record;
+use rhai::{Dynamic, Map};
+use rstest::rstest;
+
+use crate::engine::{Failure, Interpreter, on_deep_stack};
+use crate::interrupt::Interrupt;
+use crate::session::{Grants, Session, Setup};
+use crate::stop::Stop;
+
+/// Makes an interpreter that keeps what is printed.
+fn interpreter(grants: Grants) -> (Interpreter, Arc<Mutex<Vec<String>>>) {
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&printed);
+    let setup = Setup {
+        places: Places::from_env("/nowhere".into(), |_| None),
+        env: Box::new(|_| None),
+        flags: Record::new(),
+        grants,
+        args: vec!["word".to_owned()],
+        opts: Vec::new(),
+        script_path: None,
+        print: Box::new(move |text| {
+            kept.lock().unwrap().push(text.to_owned());
+            Ok(())
+        }),
+        debug: Box::new(|_| Ok(())),
+        events: Box::new(|_| {}),
+    };
+    let mut interpreter = Interpreter::new(Session::new(setup, Arc::new(Interrupt::default())));
+    crate::bind::register(&mut interpreter.engine, ops::ENTRIES);
+    (interpreter, printed)
+}
+
+/// Runs a script as it is run in earnest: on a deep stack, with looking allowed.
+fn run(script: &str) -> Result<Dynamic, Failure> {
+    let script = script.to_owned();
+    on_deep_stack(move || interpreter(Grants::read_and(&[])).0.run("test", &script)).unwrap()
+}
+
+fn value(script: &str) -> String {
+    format!("{:?}", run(script).unwrap_or_else(|failure| panic!("{script}: {failure:?}")))
+}
+
+/// Returns a script whose value is what an expression makes of a caught error: `try` has no value of its own.
+fn caught(call: &str, expression: &str) -> String {
+    format!("let caught = (); try {{ {call}; }} catch (error) {{ caught = {expression}; }} caught")
+}
+
+/// Returns what the user is shown of a failure.
+fn shown(script: &str) -> String {
+    let script = script.to_owned();
+    let report = on_deep_stack(move || {
+        let (interpreter, _) = interpreter(Grants::read_and(&[]));
+        let failure = interpreter.run("test", &script).expect_err("it fails");
+        let report = interpreter.report(failure).expect("there is something to say");
+        interpreter.render(&report, false)
+    });
+    report.unwrap()
+}
+
+#[test]
+fn values_keep_what_they_are() {
+    let row = run("etcd.test_kinds()").unwrap().cast::<Map>();
+    let get = |name: &str| row.get(name).unwrap().clone();
+    assert_eq!(get("id").into_string().unwrap(), "fffffffffffffffe", "an id is never a number");
+    assert_eq!((get("size").as_int().unwrap(), get("span").as_int().unwrap()), (2048, 1_500_000_000));
+    assert_eq!(get("time").into_string().unwrap(), "1970-01-01T00:00:00Z");
+    assert_eq!(get("key").into_string().unwrap(), "/a");
+    assert_eq!(get("value").into_blob().unwrap(), [0xff, 0]);
+    assert!(get("none").is_unit());
+}
+
+#[rstest]
+#[case("etcd.test_echo(\"a\")", "a 1048576 30000000000 [] false")]
+#[case("test_echo(etcd, \"a\", 5)", "a 5 30000000000 [] false")]
+#[case("etcd.test_echo(\"a\", \"2kB\", #{ wait: \"1min\", on: true })", "a 2000 60000000000 [] true")]
+#[case("etcd.test_echo(\"a\", #{ size: 1, key: \"é\" })", "a 1 30000000000 [195, 169] false")]
+#[case("etcd.test_echo(#{ text: \"a\", key: blob(2, 255), wait: 2 })", "a 1048576 2000000000 [255, 255] false")]
+#[case("etcd.test_echo(\"a\", #{ wait: () })", "a 1048576 30000000000 [] false")]
+#[case("const C = etcd; C.test_echo(\"1\")", "1 1048576 30000000000 [] false")]
+fn arguments_go_by_place_and_by_name(#[case] call: &str, #[case] expected: &str) {
+    let script = format!(
+        "let given = {{ {call} }}; `${{given.text}} ${{given.size}} ${{given.wait}} ${{given.key}} ${{given.on}}`"
+    );
+    assert_eq!(value(&script), format!("{expected:?}"));
+}
+
+#[rstest]
+#[case("etcd.test_echo()", "the argument text is missing", "text")]
+#[case("etcd.test_echo(\"a\", #{ wiat: 1 })", "there is no argument named wiat", "wiat")]
+#[case("etcd.test_echo(\"a\", #{ text: \"b\" })", "the argument text is given twice", "text")]
+#[case(
+    "etcd.test_echo(\"a\", 1.5)",
+    "the argument size should be a size such as 512, \"10MB\" or \"1MiB\", not a float",
+    "size"
+)]
+#[case("etcd.test_echo(etcd)", "the argument text should be plain data or a closure, not a value of the type", "text")]
+#[case("etcd.test_echo(\"\")", "the argument text is empty", "text")]
+#[case("etcd.test_each([], 1)", "the argument with should be a closure, not the integer 1", "with")]
+fn a_wrong_argument_is_named(#[case] call: &str, #[case] message: &str, #[case] argument: &str) {
+    let caught = run(&caught(call, "error")).unwrap().cast::<Map>();
+    let text = |name: &str| caught.get(name).unwrap().clone().into_string().unwrap();
+    assert!(text("message").starts_with(message), "{}", text("message"));
+    assert_eq!((text("argument").as_str(), text("code").as_str()), (argument, "invalid_argument"));
+}
+
+#[test]
+fn too_many_arguments_show_how_it_is_called() {
+    let shown = shown("etcd.test_kinds(1, 2, 3)");
+    assert!(shown.contains("test_kinds does not take (Cluster, i64, i64, i64)"), "{shown}");
+}
+
+#[test]
+fn an_error_is_a_map() {
+    let expected = [
+        ("error", "\"EtcdError\""),
+        ("code", "\"broken\""),
+        ("message", "\"the stream broke\""),
+        ("member", "\"infra1\""),
+        ("endpoint", "\"http://a:1\""),
+        ("sent", "()"),
+        ("retryable", "true"),
+        ("hint", "\"mend it\""),
+        ("argument", "\"number\""),
+        ("causes", "[]"),
+        ("line", "1"),
+        ("source", "\"test\""),
+    ];
+    let caught = run(&caught("etcd.test_fails()", "error")).unwrap().cast::<Map>();
+    for (name, value) in expected {
+        assert_eq!(format!("{:?}", caught.get(name).unwrap()), value, "{name}");
+    }
+    assert_eq!(
+        shown("let x = 1;\n\tetcd.test_fails();"),
+        "error: the stream broke\n --> test:2:7\n  |\n2 | \tetcd.test_fails();\n  | \t     ^^^^^^^^^^\n  = code: broken\n  \
+         = member: infra1\n  = endpoint: http://a:1\n  = help: mend it"
+    );
+}
+
+#[test]
+fn a_panic_is_an_error_like_others() {
+    assert!(shown("etcd.test_panics()").contains("a mistake inside etcdsh: on purpose"));
+}
+
+#[rstest]
+// The ambient cluster, a variable, a constant, a parameter: each may be used in its own method's closure.
+#[case("etcd.test_each([\"a\"], |row| etcd.test_echo(row.item).text).values", "[\"a\"]")]
+#[case("let c = etcd; c.test_each([\"a\"], |row| c.test_echo(row.item).text).values", "[\"a\"]")]
+#[case(
+    "let c = etcd; let f = |row| c.test_echo(row.item).text; c.test_each([\"a\"], f); c.test_each([\"b\"], f).values",
+    "[\"b\"]"
+)]
+#[case("fn f(c) { c.test_each([\"a\"], |row| c.test_echo(row.item).text).values } f(etcd)", "[\"a\"]")]
+#[case("test_each(etcd, [\"a\"], |row| test_echo(etcd, row.item).text).values", "[\"a\"]")]
+// What is captured can be changed, and calls may nest.
+#[case("let n = 0; etcd.test_each([\"a\", \"b\"], |row| { n += 1; }); n", "2")]
+#[case("etcd.test_each([\"a\"], |x| etcd.test_each([\"b\"], |y| x.item + y.item).values).values", "[[\"ab\"]]")]
+#[case("etcd.test_each([\"a\"], |x| args[0]).values", "[\"word\"]")]
+#[case("let etcd = 5; etcd", "5")]
+#[case("fn f() { args.len() } f()", "1")]
+fn closures_see_what_they_need(#[case] script: &str, #[case] expected: &str) {
+    assert_eq!(value(script), expected);
+}
+
+#[test]
+fn what_a_closure_throws_comes_out_whole() {
+    let thrown = "etcd.test_each([\"a\"], |row| throw #{ my: 1, own: [2] })";
+    assert_eq!(value(&caught(thrown, "error")), "#{\"my\": 1, \"own\": [2]}");
+    let exit = run("try { etcd.test_each([\"a\"], |row| exit(3)) } catch { 0 }");
+    assert!(matches!(exit, Err(Failure::Stopped(Stop::Exit(3)))), "{exit:?}");
+    let shown = shown("etcd.test_each([\"a\"], |a, b| 1)");
+    assert!(shown.contains("the closure for test_each should take one parameter"), "{shown}");
+    let shown = self::shown("etcd.test_each([\"a\"], |row| row.itme)");
+    assert!(shown.contains("itme") && shown.contains("test:1:33") && shown.contains("a closure, called at"), "{shown}");
+}
+
+#[rstest]
+#[case("let n = 0; for row in etcd.test_count(25) { n += row.number; } n", "300")]
+#[case("let n = 0; for row in etcd.test_count(25) { if row.number == 12 { break; } n += 1; } n", "12")]
+#[case("etcd.test_count(25).to_array().len()", "25")]
+#[case("let rows = etcd.test_count(25); rows.take(3); rows.take(2)[0].number", "3")]
+#[case("let rows = etcd.test_count(3); rows.to_string().sub_string(0, 18)", "\"rows of test count\"")]
+fn streams(#[case] script: &str, #[case] expected: &str) {
+    assert_eq!(value(script), expected);
+}
+
+#[rstest]
+#[case("let rows = etcd.test_count(3); for row in rows {} for row in rows { print(1); }", "\"stream_taken\"")]
+#[case("let rows = etcd.test_count(3); for row in rows {} rows.take(1)", "\"stream_taken\"")]
+#[case("etcd.test_count(3).take(-1)", "\"invalid_argument\"")]
+#[case("for row in etcd.test_count(50, #{ fail_after: 20 }) { if row.number > 19 { throw 1; } }", "\"broken\"")]
+fn streams_that_fail(#[case] script: &str, #[case] code: &str) {
+    assert_eq!(value(&caught(script, "error.code")), code);
+}
+
+#[test]
+fn leaving_a_loop_ends_the_producer() {
+    let (interpreter, _) = interpreter(Grants::all());
+    let before = ops::PRODUCED.load(Ordering::SeqCst);
+    interpreter.run("test", "for row in etcd.test_count(1000000) { break; }").unwrap();
+    let produced = ops::PRODUCED.load(Ordering::SeqCst) - before;
+    // What other tests count at the same time is little.
+    assert!(produced < 1_000, "{produced} pages were produced for one row");
+}
+
+#[test]
+fn an_error_in_a_stream_shows_the_loop() {
+    let shown = shown("let a = 1;\nfor row in etcd.test_count(50, #{ fail_after: 20 }) { a += 1; }");
+    assert!(shown.contains("error: the stream broke\n --> test:2:"), "{shown}");
+}
+
+#[rstest]
+#[case("etcd.test_forever()")]
+#[case("try { etcd.test_forever() } catch { }")]
+#[case("loop { try { loop {} } catch { } }")]
+#[case("sleep(600)")]
+#[case("sleep(600.0)")]
+#[case("sleep(\"10min\")")]
+#[case("fn f() { sleep(600) } f()")]
+#[case("etcd.test_each([\"a\"], |row| etcd.test_forever())")]
+#[case("etcd.test_each([\"a\"], |row| sleep(600))")]
+fn ctrl_c_ends_anything_at_once(#[case] endless: &str) {
+    let (interpreter, printed) = interpreter(Grants::all());
+    let interrupt = Arc::clone(&interpreter.session.interrupt);
+    let script = format!("print(\"begun\"); {endless}; print(\"went on\");");
+    let seen = Arc::clone(&printed);
+    let script = std::thread::Builder::new().stack_size(crate::engine::STACK).spawn(move || {
+        let done = interpreter.run("test", &script);
+        (done.map(|_| ()), Instant::now())
+    });
+    while seen.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let pressed = Instant::now();
+    interrupt.press();
+    let (done, ended) = script.unwrap().join().unwrap();
+    assert!(matches!(done, Err(Failure::Stopped(Stop::Interrupted(_)))), "{done:?}");
+    assert!(ended - pressed < Duration::from_millis(500), "{:?}", ended - pressed);
+    assert_eq!(printed.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn what_was_not_granted_is_refused() {
+    let guarded = "etcd.test_guarded().number";
+    assert_eq!(
+        value(&caught(guarded, "error.code + \": \" + error.hint")),
+        "\"not_allowed: run the script with --allow maintain\""
+    );
+    let granted = |grants| interpreter(grants).0.run("test", guarded).unwrap().as_int();
+    assert_eq!(granted(Grants::read_and(&[Capability::Maintain])), Ok(1));
+    assert_eq!(granted(Grants::all()), Ok(1));
+}
+
+#[rstest]
+#[case("fn f(n) { f(n + 1) } f(0)", "Stack overflow")]
+#[case("let s = \"x\"; loop { s += s; }", "Length of string too large")]
+#[case("let a = [1]; loop { a += a; }", "Size of array/BLOB too large")]
+#[case("let m = #{ name: 1 }; m.nmae", "there is no field named nmae")]
+#[case("eval(\"1\")", "reserved keyword 'eval' is disabled")]
+#[case("import \"/etc/passwd\" as x;", "cannot import")]
+#[case("exit(300)", "exit codes go from 0 to 255")]
+fn limits_and_refusals(#[case] script: &str, #[case] problem: &str) {
+    let shown = shown(script);
+    assert!(shown.contains(problem), "{shown}");
+}
+
+#[test]
+fn every_function_of_ours_is_documented_and_leaves_its_handle_alone() {
+    let (interpreter, _) = interpreter(Grants::all());
+    let json = interpreter.engine.gen_fn_metadata_to_json(false).unwrap();
+    let functions: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let mut names: Vec<&str> = Vec::new();
+    for function in functions["functions"].as_array().unwrap() {
+        let name = function["name"].as_str().unwrap();
+        if !matches!(name, "to_string" | "to_debug") {
+            assert!(!function["docComments"].as_array().unwrap().is_empty(), "{name} is not documented");
+            names.push(name);
+        }
+    }
+    let echo = "test_echo(cluster: Cluster, text: string, size: size, options: map) -> map";
+    let signature = |function: &serde_json::Value| function["signature"] == echo;
+    assert!(functions["functions"].as_array().unwrap().iter().any(signature), "{json}");
+    for name in ["connect", "exit", "run", "sleep", "take", "to_array"] {
+        assert!(names.contains(&name), "{name} is missing");
+    }
+}
