@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use etcdsh_core::args::Kind;
 use etcdsh_core::error::Result;
-use etcdsh_core::report::{Answer, Shape};
+use etcdsh_core::report::{Answer, Column, Shape};
 use etcdsh_core::stream::Stream;
 use nu_plugin::EngineInterface;
 use nu_protocol::{HandlerGuard, ListStream, PipelineData, PipelineMetadata, Span, Value as NuValue};
@@ -44,10 +45,14 @@ pub fn pipeline(
     Ok(PipelineData::list_stream(ListStream::new(rows, spans.head(), engine.signals().clone()), metadata))
 }
 
-/// Says which column of a wide table must stay readable.
+/// Says which columns of a wide table must stay readable: the name, and the words of closed sets, which are the verdicts.
 fn metadata(shape: Shape, span: Span) -> Option<PipelineMetadata> {
-    let named = !matches!(shape, Shape::Record(_)) && shape.columns().iter().any(|column| column.name == "name");
-    named.then(|| PipelineMetadata::default().with_table_width_priority_columns(span, ["name"]))
+    if matches!(shape, Shape::Record(_)) {
+        return None;
+    }
+    let tells = |column: &&Column| column.name == "name" || matches!(column.kind, Kind::Choice(_));
+    let columns: Vec<_> = shape.columns().iter().filter(tells).map(|column| column.name).collect();
+    (!columns.is_empty()).then(|| PipelineMetadata::default().with_table_width_priority_columns(span, columns))
 }
 
 struct Held {

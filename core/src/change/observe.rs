@@ -193,9 +193,7 @@ async fn ask(
 async fn probe(node: &Node, how: Consistency, deadline: Instant) -> Result<()> {
     loop {
         match node.probe(how, deadline).await {
-            Err(error)
-                if matches!(error.code(), "no_leader" | "leader_changed") && Instant::now() + AGAIN < deadline =>
-            {
+            Err(error) if error.code() == "no_leader" && Instant::now() + AGAIN < deadline => {
                 sleep(AGAIN).await;
             }
             answer => return answer,
