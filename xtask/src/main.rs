@@ -3,11 +3,15 @@
 
 mod cache;
 mod error;
+mod faces;
+mod interrupts;
 mod process;
 mod settings;
 mod setup;
 mod test;
+mod tour;
 mod version;
+mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,6 +22,7 @@ use setup::Need;
 
 const USAGE: &str = "\
 cargo xtask setup [--for try|test]   get protoc, nu and the etcd servers into the cache (default: all that `test` needs)
+cargo xtask try                      setup, build, then a tour of a cluster of three, and on a terminal a shell on it
 cargo xtask test [ARGS]              setup, formatting, lints, build, then `cargo test --workspace ARGS`
 
 environment:
@@ -40,12 +45,13 @@ fn dispatch(args: &[OsString]) -> Result<()> {
     let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
-        ["help" | "--help" | "-h"] | ["setup" | "test", "--help" | "-h"] => {
+        ["help" | "--help" | "-h"] | ["setup" | "try" | "test", "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
         }
         ["setup"] | ["setup", "--for", "test"] => setup::run(&Settings::read()?, Need::Test),
         ["setup", "--for", "try"] => setup::run(&Settings::read()?, Need::Try),
+        ["try"] => tour::run(&Settings::read()?),
         ["test", ..] => test::run(&Settings::read()?, args.get(1..).unwrap_or_default()),
         [] => Err(Error::usage(&format!("name a task\n\n{USAGE}"))),
         _ => Err(Error::usage(&format!("`{}` is not a task\n\n{USAGE}", words.join(" ")))),

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) etcd_dirs: Vec<PathBuf>,
     /// `PROTOC`, which goes before the cached protoc in a build.
     pub(crate) protoc: Option<PathBuf>,
+    /// The names of the variables that choose a cluster.
+    pub(crate) chosen: Vec<OsString>,
     /// Whether a version that cannot be tested is a failure.
     pub(crate) ci: bool,
 }
@@ -42,6 +44,7 @@ impl Settings {
             path: split(set("PATH")),
             etcd_dirs: split(set("ETCDSH_ETCD_DIR")).iter().map(|folder| absolute(folder)).collect::<Result<_>>()?,
             protoc: set("PROTOC").map(PathBuf::from),
+            chosen: env::vars_os().map(|(name, _)| name).filter(|name| chooses(name)).collect(),
             ci: set("CI").is_some_and(|value| value == "true"),
         })
     }
@@ -50,6 +53,11 @@ impl Settings {
     pub(crate) fn on_path(&self, name: &str) -> Option<PathBuf> {
         search(&self.path, name)
     }
+}
+
+/// Whether a variable of this name tells etcdctl or etcdsh which cluster to talk to.
+fn chooses(name: &OsStr) -> bool {
+    name == "ETCDSH_PROFILE" || name.as_encoded_bytes().starts_with(b"ETCDCTL_")
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -100,6 +108,12 @@ mod tests {
         assert_eq!(chosen(none, Some("x"), Some("/h")), Some("/h/.cache/etcdsh".into()));
         assert_eq!(chosen(none, none, Some("/h")), Some("/h/.cache/etcdsh".into()));
         assert_eq!(chosen(none, none, none), None);
+    }
+
+    #[test]
+    fn what_chooses_a_cluster_is_told_from_the_rest() {
+        assert!(["ETCDCTL_ENDPOINTS", "ETCDCTL_USER", "ETCDSH_PROFILE"].iter().all(|name| chooses(OsStr::new(name))));
+        assert!(!["ETCDSH_CACHE", "ETCDSH_LOG", "ETCD_NAME", "PATH"].iter().any(|name| chooses(OsStr::new(name))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod debian;
 pub(crate) mod etcd;
 mod go;
-mod nu;
+pub(crate) mod nu;
 mod protoc;
 
 use std::time::Instant;

@@ -1,14 +1,13 @@
 //! `cargo xtask test`: setup, then every check that a change must pass, cheapest first.
 
 use std::ffi::OsString;
-use std::process::Command;
 use std::time::Instant;
 
-use crate::cache;
 use crate::error::Result;
 use crate::process;
 use crate::settings::Settings;
 use crate::setup::{self, Need, took};
+use crate::workspace::cargo;
 
 /// The arguments of cargo for each stage. The programs are built before the tests, which start them.
 const STAGES: [&[&str]; 4] = [
@@ -23,15 +22,9 @@ pub(crate) fn run(settings: &Settings, args: &[OsString]) -> Result<()> {
     let started = Instant::now();
     eprintln!("==> setup");
     setup::run(settings, Need::Test)?;
-    let protoc = cache::protoc(&settings.cache).join("bin/protoc");
     for stage in STAGES {
-        let mut cargo = Command::new(&settings.cargo);
-        cargo
-            .args(stage)
-            .args(args.iter().filter(|_| stage.first() == Some(&"test")))
-            .current_dir(&settings.root)
-            .env("PROTOC", settings.protoc.as_ref().unwrap_or(&protoc))
-            .env("ETCDSH_CACHE", &settings.cache);
+        let mut cargo = cargo(settings, stage);
+        cargo.args(args.iter().filter(|_| stage.first() == Some(&"test")));
         let line = process::line(&cargo);
         eprintln!("\n==> {line}");
         let started = Instant::now();

@@ -16,6 +16,11 @@ use crate::version::Version;
 /// The release that the nu crates of the workspace belong to. A plugin works with any nu of the same minor.
 const VERSION: Version = Version::new(0, 115, 1);
 
+/// Where setup leaves nu.
+pub(crate) fn program(settings: &Settings) -> PathBuf {
+    cache::nu(&settings.cache, VERSION).join("nu")
+}
+
 /// Links the nu of `PATH` into the cache, or else gets the npm package, or else builds it.
 pub(super) fn get(settings: &Settings, cache: &Cache) -> Result<()> {
     let place = cache::nu(&cache.root, VERSION);

@@ -1,0 +1,73 @@
+# The tour of `cargo xtask try`: from a healthy cluster through a broken member and back, on the sandbox of that name.
+# Each command is printed before it runs, as it could be typed. The first one that fails ends the tour.
+
+# Says what comes, shows the command, runs it, shows and returns what it gives.
+def step [what: string, command: closure] {
+    let lines = view source $command | str replace --regex '^\{\|\|' '' | str replace --regex '\}$' '' | str trim | lines
+    let source = $lines | str trim | str join "\n  "
+    print $"\n# ($what)"
+    print $"> (if (config use-colors) { $source | nu-highlight } else { $source })"
+    let result = do $command
+    print $result
+    $result
+}
+
+# Ends the tour when the cluster is not as the text says it is.
+def expect [what: string, so: bool] {
+    if not $so { error make --unspanned {msg: $"the tour expected that ($what)"} }
+}
+
+step "Is every member well? Each has a row, also one that does not answer." {||
+    etcd health | select name role verdict latency error
+} | ignore
+let before = step "How many members may fail?" {|| etcd quorum }
+expect "the new cluster is healthy" $before.healthy
+
+step "A backup first. It is checked while it is written, and has its name only when it is whole." {||
+    etcd snapshot save tour.db --force
+} | ignore
+
+step "Now infra2 is put back to an old copy of its disk, as a restored virtual machine is." {||
+    etcd sandbox break infra2 --how stale-data | select name state exit_code last_log
+} | ignore
+step "What does the cluster say?" {||
+    etcd health | select name role verdict error
+} | ignore
+let broken = step "There is a quorum still, but no further member may fail." {||
+    etcd quorum | select verdict voters healthy_voters quorum tolerance
+}
+expect "the cluster is degraded" ($broken.verdict == degraded)
+
+let healthy = step "May a healthy member be removed now? No change is made; this only asks." {||
+    etcd can remove infra1 | get refusals | select code message
+}
+expect "the removal of a healthy member is refused" ($healthy | is-not-empty)
+let dead = step "And the broken one?" {||
+    etcd can remove infra2 | select allowed member quorum_after tolerance_after
+}
+expect "the removal of the broken member is allowed" $dead.allowed
+
+let url = etcd member list | where name == infra2 | get 0.peer_urls
+step "So it goes, and comes back as a new member: removed first," {||
+    etcd member remove infra2 | get steps | select step target outcome
+} | ignore
+let start = step "then added, as a learner, which has no vote yet; the answer says how to start it." {||
+    etcd member add infra2 --peer-urls $url | get start
+}
+step "Its old data are moved aside," {||
+    etcd sandbox wipe infra2 | select name state
+} | ignore
+step "it starts with an empty data dir and fetches everything from the leader," {||
+    etcd sandbox join infra2 --initial-cluster $start.ETCD_INITIAL_CLUSTER | select name state
+} | ignore
+step "and becomes a voter when it has caught up." {||
+    etcd member promote infra2 | get steps | select step target outcome
+} | ignore
+
+step "Every member is well again." {||
+    etcd health | select name role verdict latency error
+} | ignore
+let after = step "One may fail again." {||
+    etcd quorum | select verdict voters healthy_voters quorum tolerance
+}
+expect "the cluster is healthy again" ($after.verdict == healthy)
