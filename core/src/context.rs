@@ -55,6 +55,18 @@ impl Context<'_> {
         if self.cancel.is_cancelled() { Err(Interrupted.into()) } else { Ok(()) }
     }
 
+    /// Runs what may be given up at any time, and gives it up on Ctrl-C: what a change looks at before it begins.
+    ///
+    /// # Errors
+    /// What it fails with itself, or the interruption.
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Interrupted.into()),
+            done = work => done,
+        }
+    }
+
     /// Tells the caller what happens.
     pub fn emit(&self, event: &Event) {
         (self.events)(event);

@@ -70,15 +70,16 @@ impl<T: Send + 'static> Rows<T> {
 
 impl<T: Row + Send + 'static> Rows<T> {
     /// Forgets the type of the rows.
-    pub(crate) fn into_stream(mut self) -> Stream {
+    pub(crate) fn into_stream(self) -> Stream {
+        let mut whole = self;
         let pages = std::iter::from_fn(move || {
-            // The closure has to own all of it: a closure that names only some fields leaves the rest behind, and the guard
-            // among them would end the producer here.
-            let this = &mut self;
-            let message = match this.first.take() {
+            // The closure takes all of it: were it to name the fields alone, the rest, which ends the producer when it is
+            // dropped, would be dropped right here.
+            let rows = &mut whole;
+            let message = match rows.first.take() {
                 Some(first) => Some(first),
                 // A face reads on the thread that may stand inside the runtime, for example in a hook.
-                None => tokio::task::block_in_place(|| this.messages.blocking_recv()),
+                None => tokio::task::block_in_place(|| rows.messages.blocking_recv()),
             };
             match message {
                 Some(Message::Page(rows)) => {
@@ -148,4 +149,65 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
     Error::internal(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::Driver;
+
+    #[derive(serde::Serialize)]
+    struct Numbered {
+        number: i64,
+    }
+
+    impl Row for Numbered {
+        const COLUMNS: &'static [crate::report::Column] = &[];
+    }
+
+    /// Produces pages of one row each, and then what is given.
+    fn stream(driver: &Driver, pages: i64, end: Result<()>) -> Stream {
+        let cancel = CancellationToken::new();
+        let rows = Rows::produce(&cancel, move |to| async move {
+            for number in 1..=pages {
+                to.send(vec![Numbered { number }]).await?;
+            }
+            end
+        });
+        driver.block_on(rows).unwrap().into_stream()
+    }
+
+    #[test]
+    fn more_pages_than_wait_arrive_in_order() {
+        let driver = Driver::new().unwrap();
+        let rows = stream(&driver, 50, Ok(())).collect::<Result<Vec<_>>>().unwrap();
+        let numbers: Vec<_> = rows.iter().filter_map(|row| row.as_record()?.get("number").cloned()).collect();
+        assert_eq!(numbers, (1..=50).map(Value::Int).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failure_is_the_last_item() {
+        let driver = Driver::new().unwrap();
+        let mut rows: Vec<_> = stream(&driver, 50, Err(Error::internal("torn"))).collect();
+        assert_eq!(rows.len(), 51);
+        assert_eq!(rows.pop().unwrap().unwrap_err().code(), "internal");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_ends_the_producer() {
+        let driver = Driver::new().unwrap();
+        let (sender, gone) = std::sync::mpsc::channel();
+        let cancel = CancellationToken::new();
+        let rows = Rows::produce(&cancel, move |to| async move {
+            // Dropped with the producer, however it ends.
+            let _sender = sender;
+            to.send(vec![Numbered { number: 1 }]).await?;
+            std::future::pending().await
+        });
+        let mut rows = driver.block_on(rows).unwrap().into_stream();
+        assert!(rows.next().unwrap().is_ok());
+        drop(rows);
+        let end: std::result::Result<(), _> = gone.recv_timeout(std::time::Duration::from_secs(10));
+        assert_eq!(end, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+    }
 }

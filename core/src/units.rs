@@ -171,6 +171,15 @@ pub(crate) fn parse_elapsed(value: &Value) -> Option<i64> {
     }
 }
 
+/// Reads a point in time: one of a face's own, or text in RFC 3339.
+pub(crate) fn parse_time(value: &Value) -> Option<i64> {
+    match value {
+        Value::Time(nanoseconds) => Some(*nanoseconds),
+        Value::Text(text) => chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt(),
+        _ => None,
+    }
+}
+
 fn split_unit(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
@@ -205,6 +214,14 @@ mod tests {
     #[case("99999999999d", None)]
     fn spans(#[case] text: &str, #[case] expected: Option<i64>) {
         assert_eq!(parse_elapsed(&text.into()), expected);
+    }
+
+    #[rstest]
+    #[case("1970-01-01T00:00:01Z", Some(1_000_000_000))]
+    #[case("1970-01-01T01:00:00.5+01:00", Some(500_000_000))]
+    #[case("yesterday", None)]
+    fn times(#[case] text: &str, #[case] expected: Option<i64>) {
+        assert_eq!(parse_time(&text.into()), expected);
     }
 
     #[rstest]

@@ -121,8 +121,8 @@ struct Run<'r, 'c> {
 impl Run<'_, '_> {
     /// Takes one step: looks, checks, writes down what it means to do, does it, and waits until it is true.
     async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<(Outcome, String)> {
+        let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await?;
         self.ctx.check_cancel()?;
-        let view = observe(self.cluster, Depth::Reads).await?;
         if view.cluster_id != self.approved.plan().cluster_id {
             return Err(OtherCluster { planned: self.approved.plan().cluster_id, found: view.cluster_id }.into());
         }

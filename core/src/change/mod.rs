@@ -83,7 +83,7 @@ impl<C: Change> Operation for Changing<C> {
     type Report = ChangeReport;
 
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options }: Self::Args) -> Result<ChangeReport> {
-        let view = observe(ctx.cluster()?, Depth::Reads).await?;
+        let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await?;
         let plan = C::plan(&view, args)?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));

@@ -5,7 +5,7 @@ use serde::de::{self, DeserializeOwned, IntoDeserializer, value::StrDeserializer
 
 use super::{Record, Value};
 use crate::args::BadArgument;
-use crate::units::{parse_elapsed, parse_size};
+use crate::units::{parse_elapsed, parse_size, parse_time};
 
 /// Reads a value as `T`.
 ///
@@ -130,6 +130,7 @@ impl<'de> de::Deserializer<'de> for Tree {
             "$bytes" => parse_size(&self.0).ok_or_else(|| self.mismatch("a size such as 512, \"10MB\" or \"1MiB\""))?,
             "$elapsed" => parse_elapsed(&self.0)
                 .ok_or_else(|| self.mismatch("a duration such as \"250ms\", \"30s\" or \"5min\""))?,
+            "$time" => parse_time(&self.0).ok_or_else(|| self.mismatch("a time such as \"2024-05-06T07:08:09Z\""))?,
             "$hook" => match self.0 {
                 Value::Hook(v) => i64::try_from(v).unwrap_or(i64::MAX),
                 _ => return Err(self.mismatch("a closure")),
