@@ -101,7 +101,9 @@ fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>) -> HookF
 
 /// Explains what Nushell says when a closure reads a parameter that it was not given.
 fn explain(error: ShellError, closure: &Spanned<Closure>) -> ShellError {
-    if !matches!(error, ShellError::VariableNotFoundAtRuntime { .. }) {
+    // An error that has come over the wire has kept its code, but not its variant.
+    let labeled = LabeledError::from(error.clone());
+    if labeled.code.as_deref() != Some("nu::shell::variable_not_found") {
         return error;
     }
     LabeledError::new("the closure reads a variable that has no value")

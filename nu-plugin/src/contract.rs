@@ -14,7 +14,7 @@ use crate::signature::params;
 type Command = Box<dyn PluginCommand<Plugin = EtcdPlugin>>;
 
 fn commands() -> Vec<Command> {
-    EtcdPlugin::default().commands()
+    EtcdPlugin::of(CATALOGUE).commands()
 }
 
 fn is_sentence(text: &str) -> bool {

@@ -32,7 +32,8 @@ pub fn labeled(error: Error, spans: &Spans) -> LabeledError {
     }
     if let Some(report) = error.report() {
         let report = to_nu(report, span).to_parsable_string(", ", &Config::default());
-        let inner = LabeledError::new(report).with_code("etcd::report").with_help("this is how far it came");
+        let inner =
+            LabeledError::new(report).with_code("etcd::report").with_help("the details as data, for `from nuon`");
         labeled = labeled.with_inner(inner);
     }
     labeled

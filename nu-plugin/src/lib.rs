@@ -22,13 +22,22 @@ mod contract;
 use std::sync::OnceLock;
 
 use etcdsh_core::blocking::Driver;
-use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::error::Result;
 use etcdsh_core::operation::Entry;
-use nu_plugin::{Plugin, PluginCommand};
+use nu_plugin::{MsgPackSerializer, Plugin, PluginCommand, serve_plugin};
 
 use crate::command::{HelpCommand, OpCommand};
 use crate::complete::MemberCache;
+
+/// Serves Nushell with these operations until it needs them no more. `--version` is for a person, and answered at once.
+pub fn serve(catalogue: &'static [Entry]) {
+    if std::env::args().nth(1).is_some_and(|argument| argument == "--version") {
+        println!("nu_plugin_etcd {}", env!("CARGO_PKG_VERSION"));
+        return;
+    }
+    log::start();
+    serve_plugin(&EtcdPlugin::of(catalogue), MsgPackSerializer);
+}
 
 /// The plugin. Nushell starts it twice to begin with, and may stop it whenever it is idle; so nothing is done before it is
 /// needed, and nothing is kept that cannot be had again.
@@ -38,15 +47,8 @@ pub struct EtcdPlugin {
     members: MemberCache,
 }
 
-impl Default for EtcdPlugin {
-    fn default() -> Self {
-        EtcdPlugin::of(CATALOGUE)
-    }
-}
-
 impl EtcdPlugin {
-    /// Makes a plugin of these operations.
-    pub fn of(catalogue: &'static [Entry]) -> Self {
+    fn of(catalogue: &'static [Entry]) -> Self {
         EtcdPlugin { catalogue, driver: OnceLock::new(), members: MemberCache::default() }
     }
 
