@@ -1,8 +1,8 @@
-//! A real cluster for one test, and the ways to use it: through core, as a Nushell user, as an `etcdsh` user, with etcdctl.
+//! A real cluster for one test, and the ways to use it: through core, from the shells of its home, with etcdctl.
 
 use std::io::{Seek, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +16,8 @@ use etcdsh_core::profile::{Layers, Profile, resolve};
 use etcdsh_core::report::Answer;
 use etcdsh_core::sandbox::{Member, Options, Sandbox, SandboxGuard};
 use etcdsh_core::value::{Record, Value};
-use tempfile::TempDir;
 
+use crate::home::Home;
 use crate::look::until;
 use crate::tools::{Tools, etcd, etcdctl};
 
@@ -29,7 +29,7 @@ pub struct Running {
     pub places: Places,
     /// The etcd that runs.
     pub tools: Tools,
-    home: TempDir,
+    home: Home,
 }
 
 impl Running {
@@ -41,8 +41,8 @@ impl Running {
     /// Starts a cluster of a minor version.
     pub fn start(minor: &str, options: Options) -> Option<Self> {
         let tools = etcd(minor)?;
-        let home = tempfile::Builder::new().prefix("etcdsh-").tempdir().expect("a temporary folder");
-        let places = places(&home);
+        let home = Home::new();
+        let places = home.places();
         let etcd = Some(tools.program("etcd").to_string_lossy().into_owned());
         let options = Options { etcd, detached: false, ..options };
         let started = driver().block_on(Sandbox::start(&places, "sandbox", options));
@@ -146,20 +146,6 @@ impl Running {
         names.iter().map(|member| member.name().to_owned()).filter(|name| *name != leader).collect()
     }
 
-    /// Returns a program that sees this cluster's folders and nothing of the machine's configuration.
-    pub fn command(&self, program: PathBuf) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars() {
-            if name.starts_with("ETCD") || name.starts_with("XDG_") || name == "NO_COLOR" {
-                command.env_remove(name);
-            }
-        }
-        let home = self.home.path();
-        command.env("HOME", home).env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
-        command.current_dir(home);
-        command
-    }
-
     /// Returns a folder that is this test's own.
     pub fn home(&self) -> &std::path::Path {
         self.home.path()
@@ -215,6 +201,14 @@ pub fn run(command: &mut Command, input: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
+impl Deref for Running {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
 /// Returns the driver that all tests of a process share, as all calls of a plugin do.
 pub fn driver() -> &'static Driver {
     static DRIVER: OnceLock<Driver> = OnceLock::new();
@@ -228,17 +222,6 @@ pub fn free_port() -> u16 {
     let free = (0..4_000).map(|_| NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id()) % 4_000);
     let mut ports = free.filter_map(|offset| u16::try_from(10_000 + offset).ok());
     ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
-}
-
-fn places(home: &TempDir) -> Places {
-    let home = home.path().to_owned();
-    let vars = |name: &str| match name {
-        "HOME" => Some(home.to_string_lossy().into_owned()),
-        "XDG_STATE_HOME" => Some(home.join("state").to_string_lossy().into_owned()),
-        "XDG_CONFIG_HOME" => Some(home.join("config").to_string_lossy().into_owned()),
-        _ => None,
-    };
-    Places::from_env(home.clone(), vars)
 }
 
 /// Turns an answer into JSON.

@@ -1,11 +1,18 @@
 //! What the tests share: where the real programs are, and real clusters to run them on.
-#![expect(clippy::panic, clippy::expect_used, reason = "a fixture that cannot be had ends the test, with what to do")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a fixture that cannot be had ends the test, with what to do"
+)]
 #![expect(clippy::disallowed_methods, reason = "tests are a front end: they read the environment and hand it to core")]
 
 mod cluster;
+mod home;
 mod look;
 mod tools;
 
 pub use cluster::{Running, driver, free_port, json, run};
+pub use home::{Caught, Home, Said, Silent};
 pub use look::{column, row, until, until_within};
 pub use tools::{MATRIX, Tools, etcd, etcdctl, nu, program};

@@ -8,6 +8,13 @@
 )]
 
 mod boundaries;
+mod nu_answers;
+mod nu_complete;
+mod nu_errors;
+mod nu_install;
+mod nu_interrupt;
+mod nu_probe;
+mod nu_settings;
 mod parity;
 mod repl;
 mod rhai;
