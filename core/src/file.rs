@@ -72,6 +72,11 @@ impl NewFile {
         })
     }
 
+    /// Returns what removes the part file in any case.
+    pub(crate) fn leftover(&self) -> Leftover {
+        Leftover(self.part.clone())
+    }
+
     /// Checks that there is room for so many bytes, so that a full disk is known before it is full.
     ///
     /// # Errors
@@ -152,10 +157,25 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.done {
-            // There is nobody left to tell; the random name keeps a leftover from being taken for a snapshot.
-            let _ = std::fs::remove_file(&self.part);
+            remove(&self.part);
         }
     }
+}
+
+/// Removes the part file when it is dropped, wherever the file itself is at that moment. Whoever hands the file to another
+/// thread keeps this, so that nothing is left when the caller hears of a failure, and ends the process perhaps.
+pub(crate) struct Leftover(PathBuf);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // A file that has its real name by now has left this one.
+        remove(&self.0);
+    }
+}
+
+fn remove(part: &Path) {
+    // There is nobody left to tell; the random name keeps a leftover from being taken for a snapshot.
+    let _ = std::fs::remove_file(part);
 }
 
 /// Writes bytes in lower hex.

@@ -7,16 +7,16 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use etcdsh_core::blocking::{Call, Driver};
+use etcdsh_core::blocking::Driver;
 use etcdsh_core::change::{ClusterView, Depth, observe};
 use etcdsh_core::endpoint::Endpoint;
 use etcdsh_core::error::Result;
 use etcdsh_core::places::Places;
-use etcdsh_core::profile::{Layers, Profile, resolve};
-use etcdsh_core::report::Answer;
+use etcdsh_core::profile::Profile;
 use etcdsh_core::sandbox::{Member, Options, Sandbox, SandboxGuard};
 use etcdsh_core::value::{Record, Value};
 
+use crate::caller::Caller;
 use crate::home::Home;
 use crate::look::until;
 use crate::tools::{Tools, etcd, etcdctl};
@@ -29,7 +29,8 @@ pub struct Running {
     pub places: Places,
     /// The etcd that runs.
     pub tools: Tools,
-    home: Home,
+    /// Who uses it.
+    pub caller: Caller,
 }
 
 impl Running {
@@ -41,19 +42,18 @@ impl Running {
     /// Starts a cluster of a minor version.
     pub fn start(minor: &str, options: Options) -> Option<Self> {
         let tools = etcd(minor)?;
-        let home = Home::new();
-        let places = home.places();
+        let caller = Caller::new();
+        let places = caller.places.clone();
         let etcd = Some(tools.program("etcd").to_string_lossy().into_owned());
         let options = Options { etcd, detached: false, ..options };
         let started = driver().block_on(Sandbox::start(&places, "sandbox", options));
         let sandbox = started.unwrap_or_else(|error| panic!("the sandbox did not start: {error:?}")).guard();
-        Some(Running { sandbox, places, tools, home })
+        Some(Running { sandbox, places, tools, caller })
     }
 
     /// Returns the settings of `--profile sandbox`.
     pub fn profile(&self) -> Profile {
-        let flags = [("profile", Value::from("sandbox"))].into_iter().collect();
-        resolve(Layers { flags, env: &|_| None, shell: None }, &self.places).expect("the sandbox's profile")
+        self.caller.profile(&[("profile", "sandbox")]).expect("the sandbox's profile")
     }
 
     /// Runs an operation through core with these arguments, and returns its answer as JSON; a stream is read to its end.
@@ -69,8 +69,7 @@ impl Running {
     /// # Errors
     /// What the operation failed with.
     pub fn call_with(&self, profile: &Profile, name: &str, args: serde_json::Value) -> Result<serde_json::Value> {
-        let Value::Record(args) = value(args) else { panic!("arguments are a JSON object") };
-        self.answer(profile, name, args).map(|answer| json(&answer))
+        self.caller.call(profile, name, args)
     }
 
     /// Runs an operation and returns its answer as core has it: columns are in their order, and bytes are bytes.
@@ -78,20 +77,7 @@ impl Running {
     /// # Errors
     /// What the operation failed with.
     pub fn answer(&self, profile: &Profile, name: &str, args: Record) -> Result<Value> {
-        let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
-        let answer = driver().call(Call {
-            entry,
-            args,
-            profile: Some(profile.clone()),
-            places: &self.places,
-            hooks: &[],
-            events: &|_| {},
-            cancel: etcdsh_core::context::Cancel::new(),
-        })?;
-        match answer {
-            Answer::Value(value) => Ok(value),
-            Answer::Stream(stream) => Ok(Value::List(stream.collect::<Result<Vec<_>>>()?)),
-        }
+        self.caller.answer(profile, name, args)
     }
 
     /// Returns the sandbox's settings with only these members as endpoints, in this order.
@@ -148,7 +134,7 @@ impl Running {
 
     /// Returns a folder that is this test's own.
     pub fn home(&self) -> &std::path::Path {
-        self.home.path()
+        self.caller.home()
     }
 
     /// Returns a peer URL for a new member: nobody listens there.
@@ -205,7 +191,7 @@ impl Deref for Running {
     type Target = Home;
 
     fn deref(&self) -> &Home {
-        &self.home
+        self.caller.shells()
     }
 }
 
@@ -227,17 +213,4 @@ pub fn free_port() -> u16 {
 /// Turns an answer into JSON.
 pub fn json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).expect("a value is JSON")
-}
-
-fn value(json: serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(flag) => Value::Bool(flag),
-        serde_json::Value::Number(number) => Value::Int(number.as_i64().expect("a whole number")),
-        serde_json::Value::String(text) => Value::Text(text),
-        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
-        serde_json::Value::Object(fields) => {
-            Value::Record(fields.into_iter().map(|(name, field)| (name, value(field))).collect::<Record>())
-        }
-    }
 }

@@ -7,11 +7,18 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "tests are a front end: they read the environment and hand it to core")]
 
+mod background;
+mod caller;
+pub mod certs;
 mod cluster;
 mod home;
+pub mod hostile;
 mod look;
+pub mod ports;
+pub mod proxy;
 mod tools;
 
+pub use caller::{Caller, record};
 pub use cluster::{Running, driver, free_port, json, run};
 pub use home::{Caught, Home, Said, Silent};
 pub use look::{column, row, until, until_within};

@@ -83,6 +83,10 @@ impl Node {
                 continue;
             }
             let lost = matches!(error.failure(), Failure::Lost { .. });
+            if lost {
+                // It may be some moments until the connection knows of its own end.
+                self.link.retire(&connection);
+            }
             if repeated || !lost || kind == Kind::Change {
                 return Err(error);
             }

@@ -62,11 +62,13 @@ impl Link {
     /// Returns the open connection, or makes one. It is open when the server has sent its first HTTP/2 frame, so a port that
     /// is silent or speaks something else is found out before anything is asked of it.
     pub(super) async fn connection(&self) -> Result<Connection, RpcError> {
-        let make = async {
+        // The future of a TLS handshake is large, and every call would carry room for it, many times over in a change: too much
+        // for the stack of a plugin's thread.
+        let make = Box::pin(async {
             let connection = self.dialer.connect(&self.endpoint).await?;
             *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.clone());
             Ok(connection)
-        };
+        });
         self.connecting.get_or_make(|| self.current(), make).await
     }
 

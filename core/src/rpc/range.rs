@@ -28,7 +28,21 @@ impl Node {
             async move { kv.get(key, Some(options)).await }
         };
         let answer = self.call("Range", Kind::Read, deadline, ask).await?.0;
-        Ok(self.read_page(answer)?)
+        let page = self.read_page(answer)?;
+        self.leads_on(query, &page)?;
+        Ok(page)
+    }
+
+    /// Checks that a page brings whoever reads on behind it closer to the end; otherwise that would never come.
+    fn leads_on(&self, query: &RangeQuery, page: &RangePage) -> Result<(), RpcError> {
+        if page.more && page.items.is_empty() && query.limit != 0 {
+            return Err(self.nonsense("there are more keys, and none of them is in it"));
+        }
+        let ordered = page.items.is_sorted_by(|a, b| a.key < b.key);
+        if !ordered || page.items.first().is_some_and(|first| first.key < query.key) {
+            return Err(self.nonsense("its keys are not in order"));
+        }
+        Ok(())
     }
 
     /// Reads keys as a stream: the server sends them as it finds them, at one revision, without counting them first.

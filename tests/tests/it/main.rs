@@ -8,6 +8,9 @@
 )]
 
 mod boundaries;
+mod failing;
+mod faults;
+mod hostile;
 mod nu_answers;
 mod nu_complete;
 mod nu_errors;
@@ -21,4 +24,5 @@ mod rhai;
 mod sandbox;
 mod scripts;
 mod terminal;
+mod tls;
 mod views;

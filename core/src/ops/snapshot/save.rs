@@ -8,7 +8,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::view::{ClusterView, MemberView};
 use crate::change::{Depth, observe};
 use crate::context::Context;
-use crate::error::{Fault, Result};
+use crate::error::{Fault, Result, Sent};
 use crate::event::Event;
 use crate::file::{Finished, NewFile};
 use crate::id::{MemberId, Revision};
@@ -134,6 +134,7 @@ async fn copy(
     idle: Duration,
 ) -> Result<(Finished, String)> {
     let mut stream = node.snapshot(deadline, idle).await?;
+    let _leftover = file.leftover();
     let (sender, mut chunks) = tokio::sync::mpsc::channel::<Vec<u8>>(CHUNKS_AHEAD);
     let mut file = file;
     let mut next = stream.next().await?;
@@ -160,7 +161,7 @@ async fn copy(
             let what = "snapshot".to_owned();
             ctx.emit(&Event::Progress { what, done: Bytes::new(done), total: Some(Bytes::new(total)) });
         }
-        next = stream.next().await?;
+        next = stream.next().await.map_err(|source| BrokenOff::explain(done, total, source))?;
     }
     drop(sender);
     let file = writer.await.map_err(crate::Error::internal)??;
@@ -174,6 +175,55 @@ const SHA256_BYTES: u64 = 32;
 const CHUNKS_AHEAD: usize = 64;
 /// After how many bytes the caller is told again.
 const PROGRESS_EVERY: u64 = 8 << 20;
+
+/// The stream did not reach its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the snapshot broke off after {done} of {total} bytes")]
+struct BrokenOff {
+    done: u64,
+    total: u64,
+    stalled: bool,
+    source: crate::Error,
+}
+
+impl BrokenOff {
+    /// Adds how far it came, where the connection is to blame. What the server said stays as it is.
+    fn explain(done: u64, total: u64, source: crate::Error) -> crate::Error {
+        let stalled = source.code() == "timeout";
+        if stalled || source.code() == "connection_lost" {
+            BrokenOff { done, total, stalled, source }.into()
+        } else {
+            source
+        }
+    }
+}
+
+impl Fault for BrokenOff {
+    fn code(&self) -> &'static str {
+        if self.stalled { "snapshot_stalled" } else { "snapshot_cut" }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = if self.stalled {
+            "no file was left; take it from another member, or give idle more time if the member is only slow"
+        } else {
+            "no file was left; try again, from another member if it happens again"
+        };
+        Some(help.to_owned())
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        self.source.sent()
+    }
+
+    fn endpoint(&self) -> Option<String> {
+        self.source.endpoint()
+    }
+
+    fn retryable(&self) -> bool {
+        true
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("{member} does not answer, so no snapshot can be taken from it")]
