@@ -9,11 +9,12 @@ use crate::settings::Settings;
 use crate::setup::{self, Need, took};
 use crate::workspace::cargo;
 
-/// The arguments of cargo for each stage. The programs are built before the tests, which start them.
+/// The arguments of cargo for each stage. The programs are built before the tests, which start them, and together with the
+/// tests, because a build of the programs alone would build many dependencies with other features, and then again.
 const STAGES: [&[&str]; 4] = [
     &["fmt", "--all", "--check"],
     &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-    &["build", "--workspace", "--bins"],
+    &["build", "--workspace", "--all-targets"],
     &["test", "--workspace"],
 ];
 
