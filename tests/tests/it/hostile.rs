@@ -325,7 +325,8 @@ fn pages_of_keys_that_lead_nowhere_end_the_read() {
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: there are more keys, and none of them is in it
         sent: answered
     the same keys again
-      interrupted: interrupted
+      protocol: http://127.0.0.1:[port]: the server's answer makes no sense: its keys are not in order
+        sent: answered
     keys out of order
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: its keys are not in order
         sent: answered

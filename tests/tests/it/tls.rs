@@ -140,7 +140,7 @@ fn files_that_cannot_be_used_are_refused_before_anything_is_contacted() {
         help: give a name of the server's certificate
         argument: server_name
     certificates for a plain endpoint
-      plain_endpoint: the endpoint http://127.0.0.1:[port] is not encrypted, but cacert is given
+      plain_endpoint: the endpoint http://127.0.0.1:[port] is not encrypted, so cacert would be without effect
         help: write https://127.0.0.1:[port], or leave these settings out
         argument: endpoints
     a password for a plain endpoint
