@@ -356,6 +356,11 @@ macro_rules! args {
     (@default $default:literal) => { Some(concat!($default)) };
 }
 
+crate::args! {
+    /// The arguments of an operation that takes none.
+    pub struct NoArgs() {}
+}
+
 /// Declares a closed set of words: an enum whose variants are snake_case text everywhere outside Rust.
 #[macro_export]
 macro_rules! choice {

@@ -1,5 +1,6 @@
 //! `health`: whether every member does what it should.
 
+use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::view::{ClusterView, MemberView, Role, Verdict};
 use crate::change::{Depth, observe};
@@ -9,14 +10,9 @@ use crate::error::Result;
 use crate::id::MemberId;
 use crate::operation::Operation;
 use crate::ops::status::alarms_of;
+use crate::record;
 use crate::rpc::AlarmKind;
 use crate::units::Elapsed;
-use crate::{args, record};
-
-args! {
-    /// Nothing to say.
-    pub struct Args() {}
-}
 
 record! {
     /// One member, and how it is.
@@ -63,10 +59,10 @@ impl Operation for Health {
         target: Target::Cluster,
         examples: &[Example { about: "Judge every member", args: &[] }],
     };
-    type Args = Args;
+    type Args = NoArgs;
     type Report = Vec<Row>;
 
-    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Vec<Row>> {
+    async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Reads).await?;
         Ok(view.members.iter().map(|member| row(&view, member)).collect())
     }

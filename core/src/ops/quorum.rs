@@ -1,17 +1,12 @@
 //! `quorum`: what the health of the members means for the cluster.
 
-use crate::args;
+use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::report::Quorum;
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-
-args! {
-    /// Nothing to say.
-    pub struct Args() {}
-}
 
 /// See [`Operation::CARD`].
 pub struct QuorumOf;
@@ -29,10 +24,10 @@ impl Operation for QuorumOf {
         target: Target::Cluster,
         examples: &[Example { about: "Count the healthy voters", args: &[] }],
     };
-    type Args = Args;
+    type Args = NoArgs;
     type Report = Quorum;
 
-    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Quorum> {
+    async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Quorum> {
         Ok(Quorum::of(&observe(ctx.cluster()?, Depth::Reads).await?))
     }
 }

@@ -1,5 +1,6 @@
 //! `status`: what every member says about itself.
 
+use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::change::{Depth, observe};
@@ -8,14 +9,9 @@ use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::id::MemberId;
 use crate::operation::Operation;
+use crate::record;
 use crate::rpc::AlarmKind;
 use crate::units::{Bytes, Elapsed};
-use crate::{args, record};
-
-args! {
-    /// Nothing to say.
-    pub struct Args() {}
-}
 
 record! {
     /// One member, as it describes itself.
@@ -69,10 +65,10 @@ impl Operation for Status {
         target: Target::Cluster,
         examples: &[Example { about: "Show the status of every member", args: &[] }],
     };
-    type Args = Args;
+    type Args = NoArgs;
     type Report = Vec<Row>;
 
-    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Vec<Row>> {
+    async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Status).await?;
         Ok(view.members.iter().map(|member| row(&view, member)).collect())
     }

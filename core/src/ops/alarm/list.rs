@@ -1,18 +1,14 @@
 //! `alarm list`: what the cluster complains about.
 
+use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::MemberId;
 use crate::operation::Operation;
+use crate::record;
 use crate::rpc::AlarmKind;
-use crate::{args, record};
-
-args! {
-    /// Nothing to say.
-    pub struct Args() {}
-}
 
 record! {
     /// One alarm.
@@ -41,10 +37,10 @@ impl Operation for AlarmList {
         target: Target::Cluster,
         examples: &[Example { about: "List the alarms", args: &[] }],
     };
-    type Args = Args;
+    type Args = NoArgs;
     type Report = Vec<Row>;
 
-    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Vec<Row>> {
+    async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Status).await?;
         let name = |id| view.get(id).filter(|m| m.member.started()).map(|m| m.member.label());
         let row = |a: &crate::rpc::Alarm| Row { member_id: a.member_id, name: name(a.member_id), alarm: a.kind };

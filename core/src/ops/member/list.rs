@@ -1,17 +1,13 @@
 //! `member list`: who belongs to the cluster.
 
+use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::MemberId;
 use crate::operation::Operation;
-use crate::{args, choice, record};
-
-args! {
-    /// Nothing to say.
-    pub struct Args() {}
-}
+use crate::{choice, record};
 
 choice! {
     /// Whether a member has ever run.
@@ -58,10 +54,10 @@ impl Operation for MemberList {
         target: Target::Cluster,
         examples: &[Example { about: "List the members", args: &[] }],
     };
-    type Args = Args;
+    type Args = NoArgs;
     type Report = Vec<Row>;
 
-    async fn run(ctx: &Context<'_>, Args {}: Args) -> Result<Vec<Row>> {
+    async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Status).await?;
         let leader = view.leader().map(|leader| leader.member.id);
         let clean = |urls: &[String]| urls.iter().map(|url| crate::units::escape(url)).collect();
