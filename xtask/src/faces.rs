@@ -62,4 +62,11 @@ impl Faces {
         command.args(["--no-config-file", "--plugins", &plugins]).args(args);
         command
     }
+
+    /// etcdsh.
+    pub(crate) fn etcdsh(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+        let mut command = self.command(&self.programs.etcdsh);
+        command.args(args);
+        command
+    }
 }

@@ -1,6 +1,7 @@
 //! The project's own tools, run as `cargo xtask …`. They build without protoc and without any other crate of the
 //! workspace, because `setup` is what brings those needs.
 
+mod bench;
 mod cache;
 mod error;
 mod faces;
@@ -24,6 +25,9 @@ const USAGE: &str = "\
 cargo xtask setup [--for try|test]   get protoc, nu and the etcd servers into the cache (default: all that `test` needs)
 cargo xtask try                      setup, build, then a tour of a cluster of three, and on a terminal a shell on it
 cargo xtask test [ARGS]              setup, formatting, lints, build, then `cargo test --workspace ARGS`
+cargo xtask bench [--quick] [--check]
+                                     setup, release build, then times and memory beside etcdctl's, and the bounds;
+                                     with --check a missed bound is an error
 
 environment:
   ETCDSH_CACHE      the cache folder; else $XDG_CACHE_HOME/etcdsh, else ~/.cache/etcdsh
@@ -45,13 +49,14 @@ fn dispatch(args: &[OsString]) -> Result<()> {
     let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
-        ["help" | "--help" | "-h"] | ["setup" | "try" | "test", "--help" | "-h"] => {
+        ["help" | "--help" | "-h"] | ["setup" | "try" | "test" | "bench", "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
         }
         ["setup"] | ["setup", "--for", "test"] => setup::run(&Settings::read()?, Need::Test),
         ["setup", "--for", "try"] => setup::run(&Settings::read()?, Need::Try),
         ["try"] => tour::run(&Settings::read()?),
+        ["bench", options @ ..] => bench::run(&Settings::read()?, options),
         ["test", ..] => test::run(&Settings::read()?, args.get(1..).unwrap_or_default()),
         [] => Err(Error::usage(&format!("name a task\n\n{USAGE}"))),
         _ => Err(Error::usage(&format!("`{}` is not a task\n\n{USAGE}", words.join(" ")))),

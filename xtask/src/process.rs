@@ -11,6 +11,11 @@ use crate::version::Version;
 /// Runs a program to its end. What it prints goes where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().map_err(|error| cannot_start(command, &error))?;
+    check(command, status)
+}
+
+/// Fails when a program has failed.
+pub(crate) fn check(command: &Command, status: ExitStatus) -> Result<()> {
     if status.success() {
         return Ok(());
     }
@@ -44,7 +49,8 @@ pub(crate) fn line(command: &Command) -> String {
     std::iter::once(name).chain(command.get_args()).map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-fn cannot_start(command: &Command, error: &io::Error) -> Error {
+/// A program that did not start.
+pub(crate) fn cannot_start(command: &Command, error: &io::Error) -> Error {
     Error::new(format!("cannot start {}: {error}", command.get_program().display()))
 }
 

@@ -10,7 +10,7 @@ use crate::interrupts::Interrupts;
 use crate::process;
 use crate::settings::Settings;
 use crate::setup::{self, Need, say};
-use crate::workspace;
+use crate::workspace::{self, Build};
 
 /// The name of the sandbox, which is the name of its profile too: the default of every command.
 const SANDBOX: &str = "sandbox";
@@ -39,7 +39,7 @@ const CONFIG: &str = "$env.config.show_banner = false; $env.PROMPT_COMMAND = {||
 pub(crate) fn run(settings: &Settings) -> Result<()> {
     setup::run(settings, Need::Try)?;
     say("build", "the workspace: some minutes the first time, and nothing later");
-    let programs = workspace::build(settings)?;
+    let programs = workspace::build(settings, Build::Debug)?;
     let home = settings.cache.join("try");
     fs::create_dir_all(&home).map_err(Error::io("create", &home))?;
     let mut faces = Faces::new(settings, programs, &home)?;

@@ -231,6 +231,13 @@ fn check(folder: &Path, version: Version) -> Result<()> {
     Ok(())
 }
 
+/// The version of a minor that is built.
+pub(crate) fn built(minor: &str) -> Result<Version> {
+    let mut releases = releases()?.into_iter();
+    let release = releases.find(|release| release.minor == minor);
+    release.map(|release| release.version).ok_or_else(|| Error::new(format!("no etcd {minor} is built")))
+}
+
 fn releases() -> Result<Vec<Release>> {
     let release = |(minor, module)| {
         let version = pinned(module, "server")

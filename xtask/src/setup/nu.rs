@@ -14,7 +14,7 @@ use crate::setup::{say, took};
 use crate::version::Version;
 
 /// The release that the nu crates of the workspace belong to. A plugin works with any nu of the same minor.
-const VERSION: Version = Version::new(0, 115, 1);
+pub(crate) const VERSION: Version = Version::new(0, 115, 1);
 
 /// Where setup leaves nu.
 pub(crate) fn program(settings: &Settings) -> PathBuf {
