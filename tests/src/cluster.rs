@@ -113,7 +113,15 @@ impl Running {
     /// # Errors
     /// No endpoint answered.
     pub fn view(&self) -> Result<ClusterView> {
-        let cluster = driver().cluster(self.profile())?;
+        self.view_with(&self.profile())
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Errors
+    /// No endpoint answered.
+    pub fn view_with(&self, profile: &Profile) -> Result<ClusterView> {
+        let cluster = driver().cluster(profile.clone())?;
         driver().block_on(observe(&cluster, Depth::Reads))
     }
 

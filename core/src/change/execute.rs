@@ -172,14 +172,8 @@ impl Run<'_, '_> {
         let start = Instant::now();
         loop {
             match self.send(action, view).await {
-                // For some seconds after a change the server refuses the next one, until it has seen every connection settle.
-                // It has answered, so nothing was done, and asking again is safe.
-                Err(error)
-                    if matches!(
-                        error.code(),
-                        "unhealthy_cluster" | "not_enough_started_members" | "learner_not_ready"
-                    ) && start.elapsed() < self.bound.min(SETTLING) =>
-                {
+                // The server has answered, so nothing was done, and asking again is safe.
+                Err(error) if passes(action, error.code()) && start.elapsed() < self.bound.min(SETTLING) => {
                     pause(self.ctx, Duration::from_millis(500)).await?;
                 }
                 other => return other,
@@ -278,6 +272,17 @@ impl Run<'_, '_> {
 
 /// For how long a server may refuse a change because connections have not settled: its own bound is five seconds.
 const SETTLING: Duration = Duration::from_secs(15);
+
+/// Says whether a server gives an answer only for a while. For some seconds after a change it refuses the next one, until it
+/// has seen every connection settle. And it makes a new member's id of its peer URLs and the second, so the id of a member that
+/// was removed within the same second comes out again, and is not taken.
+fn passes(action: &Action, code: &str) -> bool {
+    match code {
+        "unhealthy_cluster" | "not_enough_started_members" | "learner_not_ready" => true,
+        "member_not_found" => matches!(action, Action::AddMember { .. }),
+        _ => false,
+    }
+}
 
 fn same_urls(a: &[String], b: &[String]) -> bool {
     let sorted = |urls: &[String]| {

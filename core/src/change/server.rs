@@ -20,30 +20,29 @@ const MAX_LEARNERS: usize = 1;
 /// The share of the leader's log that a learner must have before a server promotes it.
 const READY: f64 = 0.9;
 
-/// Says whether the server would accept an action.
+/// Says whether the server would accept an action, and carry it out in time.
 ///
 /// # Errors
 /// What it would answer, in its own words.
 pub fn accepts(action: &Action, view: &ClusterView) -> Result<(), String> {
     match action {
-        Action::AddMember { peer_urls, learner, .. } => may_add(view, peer_urls, *learner),
-        Action::RemoveMember { id } => may_remove(view, *id),
-        Action::PromoteMember { id } => may_promote(view, *id),
+        Action::AddMember { peer_urls, learner, .. } => may_add(view, peer_urls, *learner)?,
+        Action::RemoveMember { id } => may_remove(view, *id)?,
+        Action::PromoteMember { id } => may_promote(view, *id)?,
         Action::UpdatePeerUrls { id, peer_urls } => {
             known(view, *id)?;
             let others = view.members.iter().filter(|m| m.member.id != *id);
-            urls_are_free(others, peer_urls)
+            urls_are_free(others, peer_urls)?;
         }
-        Action::MoveLeader { to } => match view.get(*to) {
-            Some(m) if !m.member.is_learner => match view.leader() {
-                Some(_) => Ok(()),
-                None => Err("etcdserver: no leader".to_owned()),
-            },
-            _ => Err("etcdserver: bad leader transferee".to_owned()),
-        },
+        Action::MoveLeader { to } => return may_lead(view, *to),
         // To stop a process needs nobody's consent.
-        Action::StopMember { .. } => Ok(()),
+        Action::StopMember { .. } => return Ok(()),
     }
+    // What passes the rules is proposed, and waits in vain for a quorum that is not there.
+    if view.healthy_voters() < view.quorum() {
+        return Err("etcdserver: request timed out".to_owned());
+    }
+    Ok(())
 }
 
 fn connected(member: &&MemberView) -> bool {
@@ -105,15 +104,21 @@ fn may_remove(view: &ClusterView, id: MemberId) -> Result<(), String> {
     Ok(())
 }
 
+fn may_lead(view: &ClusterView, to: MemberId) -> Result<(), String> {
+    let target = view.get(to).filter(|m| !m.member.is_learner);
+    let target = target.ok_or("etcdserver: bad leader transferee")?;
+    view.leader().ok_or("etcdserver: no leader")?;
+    // It is not asked whether it is there; the leader waits for it to take over.
+    target.known().ok_or("etcdserver: request timed out, leader transfer took too long")?;
+    Ok(())
+}
+
+/// The leader looks at its own record of how far the member's log reaches. It keeps the record of a learner that has died, so
+/// it may promote that one; nobody else can see the record, so here the answer is no.
 fn may_promote(view: &ClusterView, id: MemberId) -> Result<(), String> {
     let target = known(view, id)?;
     if !target.member.is_learner {
         return Err("etcdserver: can only promote a learner member".to_owned());
-    }
-    let voters = view.voters().count() + 1;
-    let started = view.voters().filter(started).count() + 1;
-    if started < quorum_of(voters) {
-        return Err(NOT_STARTED.to_owned());
     }
     let leader = view.leader().and_then(MemberView::known).map(|status| status.raft_index);
     let learner = target.known().map(|status| status.raft_applied_index);
@@ -122,9 +127,12 @@ fn may_promote(view: &ClusterView, id: MemberId) -> Result<(), String> {
         (Some(leader), Some(learner)) => learner as f64 >= leader as f64 * READY,
         _ => false,
     };
-    if ready {
-        Ok(())
-    } else {
-        Err("etcdserver: can only promote a learner member which is in sync with leader".to_owned())
+    if !ready {
+        return Err("etcdserver: can only promote a learner member which is in sync with leader".to_owned());
     }
+    let started = view.voters().filter(started).count() + 1;
+    if started < quorum_of(view.voters().count() + 1) {
+        return Err(NOT_STARTED.to_owned());
+    }
+    Ok(())
 }

@@ -23,6 +23,7 @@ mod repl;
 mod rhai;
 mod sandbox;
 mod scripts;
+mod server_rules;
 mod terminal;
 mod tls;
 mod views;

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use etcdsh_core::change::{Depth, observe};
 use etcdsh_core::endpoint::Endpoint;
 use etcdsh_core::profile::Profile;
 use etcdsh_core::sandbox::{MemberOptions, Options};
 use etcdsh_core::value::{Record, Value};
-use etcdsh_tests::{Running, column, driver, row, until};
+use etcdsh_tests::{Running, column, row, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -209,8 +208,7 @@ fn killed_members_are_down_until_there_is_no_quorum(#[values("3.4", "3.5", "3.6"
     // The list is what the last member knows, and it says so.
     let members = within_one_timeout(&cluster, &profile, "member list");
     assert_eq!((names(&members), column(&members, "is_leader")), (down.to_vec(), vec![&json!(false); 3]));
-    let view = driver().block_on(observe(&driver().cluster(profile.clone()).unwrap(), Depth::Reads)).unwrap();
-    assert!(!view.confirmed);
+    assert!(!cluster.view_with(&profile).unwrap().confirmed);
     let error = cluster.call_with(&profile, "member remove", json!({ "member": dead })).unwrap_err();
     assert_eq!(error.code(), "no_quorum", "{error:?}");
 }
