@@ -87,9 +87,10 @@ static ANSWERS: &[Answer] = &[
     no("mapped from HTTP status code", "not_etcd"),
     no("unknown method", "unsupported").help("the server's version does not have this yet"),
     no("not capable", "unsupported").help("a member's version does not have this yet"),
+    no("missing grpc-status trailer", "connection_lost").later().maybe_done(),
+    no("Unexpected EOF decoding stream", "connection_lost").later().maybe_done(),
     no("failed to decode Protobuf", "protocol"),
     no("Missing response message", "protocol"),
-    no("Unexpected EOF decoding stream", "protocol"),
 ];
 
 static PERMISSION_DENIED: Answer = no("", "permission_denied");

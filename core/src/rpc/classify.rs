@@ -169,7 +169,7 @@ mod tests {
         "answered",
         false
     )]
-    #[case(Code::Internal, "failed to decode Protobuf message: invalid tag", "protocol", "answered", false)]
+    #[case(Code::Internal, "failed to decode Protobuf message: invalid tag", "protocol", "maybe", false)]
     #[case(Code::Unavailable, "something new", "server", "maybe", true)]
     #[case(Code::Internal, "something new", "server", "answered", false)]
     fn answers_of_servers(

@@ -118,8 +118,9 @@ impl RpcError {
         RpcError::new(endpoint, Sent::Never, failure)
     }
 
+    /// An answer that makes no sense does not tell whether the call was done.
     pub(super) fn protocol(endpoint: &Endpoint, problem: impl Into<String>) -> Self {
-        RpcError::new(endpoint, Sent::Answered, Failure::Protocol(problem.into()))
+        RpcError::new(endpoint, Sent::Maybe, Failure::Protocol(problem.into()))
     }
 
     /// Says that the call itself was not sent when this happened on the way to it.

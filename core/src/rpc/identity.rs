@@ -27,7 +27,7 @@ impl Identity {
     /// Checks the cluster id of an answer against the profile's and the other endpoints'.
     pub(super) fn check(&self, endpoint: &Endpoint, found: ClusterId) -> Result<(), RpcError> {
         let mismatch = |known: String, expected| {
-            Err(RpcError::new(endpoint, Sent::Answered, Failure::ClusterMismatch { found, known, expected }))
+            Err(RpcError::new(endpoint, Sent::Maybe, Failure::ClusterMismatch { found, known, expected }))
         };
         if let Some(pinned) = self.pinned.filter(|pinned| *pinned != found) {
             return mismatch("the profile".to_owned(), pinned);

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
+use super::body::{Clean, clean};
 use super::dial::Dialer;
 use super::error::RpcError;
 use super::single::Single;
@@ -131,8 +132,9 @@ impl Service<http::Request<Body>> for Sender {
                 headers.insert("token", token);
             }
             let mut connection = link.connection().await?;
-            let response = connection.requests.send_request(request).await?;
-            Ok(response.map(Body::new))
+            let mut response = connection.requests.send_request(request).await?;
+            clean(response.headers_mut());
+            Ok(response.map(|body| Body::new(Clean(body))))
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod auth;
+mod body;
 mod call;
 mod classify;
 mod cluster;

@@ -54,7 +54,7 @@ async fn a_server_that_begins_and_never_answers_leaves_it_open_whether_the_call_
 }
 
 /// Begins HTTP/2, and reads until the headers of a call have come.
-async fn until_headers(stream: &mut TcpStream) -> std::io::Result<()> {
+pub(super) async fn until_headers(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await?;
     stream.read_exact(&mut [0; 24]).await?;
     loop {

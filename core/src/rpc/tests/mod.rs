@@ -1,5 +1,6 @@
 //! What the tests of the wire share: certificates made on the spot, and tiny servers on 127.0.0.1.
 
+mod answering;
 mod connecting;
 mod files;
 
