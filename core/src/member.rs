@@ -28,7 +28,7 @@ impl Member {
 
     /// Returns the name, or the id of a member that has none yet.
     pub fn label(&self) -> String {
-        if self.started() { crate::units::escape(&self.name) } else { self.id.to_string() }
+        if self.started() { crate::units::escape_word(&self.name) } else { self.id.to_string() }
     }
 }
 

@@ -108,11 +108,21 @@ pub fn clean_text(bytes: &[u8]) -> Option<&str> {
     (bytes.iter().all(plain) || !text.chars().any(unsafe_to_show)).then_some(text)
 }
 
-/// Escapes what [`clean_text`] would not let through; used for every text that came from a server.
+/// Escapes what [`clean_text`] would not let through, so that a text of several lines can be shown.
 pub fn escape(text: &str) -> String {
+    escape_if(text, unsafe_to_show)
+}
+
+/// Escapes line feeds and tabs too; used for every word that came from a server, such as a name, a URL or a version, so that it
+/// cannot pass for more than one.
+pub fn escape_word(text: &str) -> String {
+    escape_if(text, |character| character.is_control() || unsafe_to_show(character))
+}
+
+fn escape_if(text: &str, escaped: impl Fn(char) -> bool) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if unsafe_to_show(character) {
+        if escaped(character) {
             clean.extend(character.escape_default());
         } else {
             clean.push(character);
@@ -249,6 +259,7 @@ mod tests {
 
     #[test]
     fn escaping_leaves_no_control_character() {
-        assert_eq!(escape("a\x1b[2Jb\u{202e}"), "a\\u{1b}[2Jb\\u{202e}");
+        assert_eq!(escape("a\x1b[2Jb\u{202e}\n"), "a\\u{1b}[2Jb\\u{202e}\n");
+        assert_eq!(escape_word("a\x1b[2Jb\u{202e}\n\t"), "a\\u{1b}[2Jb\\u{202e}\\n\\t");
     }
 }

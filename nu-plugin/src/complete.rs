@@ -9,7 +9,7 @@ use etcdsh_core::member::{Member, Membership};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile::{self, Settings};
 use etcdsh_core::rpc::{Cluster, Consistency};
-use etcdsh_core::units::escape;
+use etcdsh_core::units::escape_word;
 use etcdsh_core::value::{Record, Value};
 use nu_plugin::EngineInterface;
 use nu_protocol::DynamicSuggestion;
@@ -104,7 +104,7 @@ fn members(members: &[Member]) -> Vec<DynamicSuggestion> {
         .filter(known_by_name)
         .map(|member| suggestion(&member.name, Some(format!("{}{}", member.id, role(member)))));
     let by_id = members.iter().map(|member| {
-        let label = if member.started() { escape(&member.name) } else { "no name yet".to_owned() };
+        let label = if member.started() { escape_word(&member.name) } else { "no name yet".to_owned() };
         suggestion(&member.id.to_string(), Some(format!("{label}{}", role(member))))
     });
     by_name.chain(by_id).collect()

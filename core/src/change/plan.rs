@@ -76,7 +76,7 @@ impl Action {
     /// Returns what it is done to, in words for a person.
     pub fn target_label(&self, view: &ClusterView) -> String {
         match self {
-            Action::AddMember { name, .. } => crate::units::escape(name),
+            Action::AddMember { name, .. } => crate::units::escape_word(name),
             _ => self.target().map_or_else(String::new, |id| label(view, id)),
         }
     }

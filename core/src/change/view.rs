@@ -111,7 +111,7 @@ impl MemberView {
             None => Verdict::Unstarted,
             Some(Err(failure)) => match failure.code {
                 "unreachable" | "dns" => Verdict::Down,
-                "timeout" | "connect_timeout" => Verdict::Unresponsive,
+                "timeout" | "handshake_timeout" | "connect_timeout" => Verdict::Unresponsive,
                 _ => Verdict::Degraded,
             },
             Some(Ok(_)) if self.serves() && alarms.iter().all(|alarm| alarm.member_id != self.member.id) => {

@@ -83,7 +83,7 @@ fn row(view: &ClusterView, member: &MemberView) -> Row {
         name: member.member.started().then(|| member.member.label()),
         role: view.role(member),
         endpoint: member.endpoint.clone(),
-        version: status.map(|s| crate::units::escape(&s.version)),
+        version: status.map(|s| crate::units::escape_word(&s.version)),
         storage_version: status.and_then(|s| s.storage_version.as_deref()).map(crate::units::escape),
         db_size: status.map(|s| Bytes(s.db_size)),
         db_in_use: status.map(|s| Bytes(s.db_in_use)),
@@ -94,7 +94,7 @@ fn row(view: &ClusterView, member: &MemberView) -> Row {
         lag: view.lag(member),
         alarms: alarms_of(view, member),
         latency: member.latency.map(Elapsed::from),
-        error: member.failure().map(|f| f.message.clone()).or_else(|| complaint.map(|text| crate::units::escape(text))),
+        error: member.failure().map(|f| f.message.clone()).or_else(|| complaint.map(|text| crate::units::escape_word(text))),
     }
 }
 

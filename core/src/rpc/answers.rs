@@ -80,7 +80,8 @@ static ANSWERS: &[Answer] = &[
     no("is a future revision", "future_revision"),
     no("corrupt cluster", "corrupt"),
     no("request is too large", "too_large"),
-    no("message length too large", "too_large"),
+    // This one is ours, about the answer: the server has done what was asked.
+    no("message length too large", "too_large").maybe_done(),
     no("message larger than max", "too_large"),
     // The transport.
     no("unknown service", "not_etcd"),

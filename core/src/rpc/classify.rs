@@ -12,6 +12,7 @@ use super::error::{Failure, RpcError};
 use super::wire::Wire;
 use crate::endpoint::Endpoint;
 use crate::error::Sent;
+use crate::units::escape_word;
 
 /// Classifies an error of a call.
 pub(super) fn classify(endpoint: &Endpoint, error: EtcdError, wire: &Wire) -> RpcError {
@@ -31,7 +32,8 @@ fn classify_status(endpoint: &Endpoint, status: &Status, wire: &Wire) -> RpcErro
         return RpcError::new(endpoint, Sent::Maybe, Failure::Lost { during: "before the answer", source });
     }
     let answer = answers::find(status);
-    let message = status.message().to_owned();
+    // Nobody but the server knows what it says, so it must not look like lines of ours.
+    let message = escape_word(status.message());
     match answer.code {
         "not_etcd" => return RpcError::new(endpoint, Sent::Answered, Failure::NotEtcd { answered: message }),
         "protocol" => return RpcError::protocol(endpoint, message),
@@ -166,7 +168,7 @@ mod tests {
         Code::OutOfRange,
         "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
         "too_large",
-        "answered",
+        "maybe",
         false
     )]
     #[case(Code::Internal, "failed to decode Protobuf message: invalid tag", "protocol", "maybe", false)]

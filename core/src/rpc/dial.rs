@@ -56,15 +56,17 @@ impl Attempt<'_> {
         if self.endpoint.tls() { self.https(stream, wire).await } else { self.http(stream, wire).await }
     }
 
-    /// Waits for a part of the way, and says which if it takes too long.
+    /// Waits for the server to say something.
     async fn bounded<T>(&self, waiting_for: &'static str, work: impl Future<Output = T>) -> Result<T, Failure> {
-        let late = |_| Failure::ConnectTimeout { waiting_for, bound: self.dialer.bound };
+        let late = |_| Failure::HandshakeTimeout { waiting_for, bound: self.dialer.bound };
         timeout_at(self.until, work).await.map_err(late)
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
         let (host, port) = (self.endpoint.host(), self.endpoint.port());
-        let found = self.bounded("the address of the host", tokio::net::lookup_host((host, port))).await?;
+        let waiting_for = "the address of the host";
+        let late = |_| Failure::ConnectTimeout { waiting_for, bound: self.dialer.bound };
+        let found = timeout_at(self.until, tokio::net::lookup_host((host, port))).await.map_err(late)?;
         let found = found.map(Iterator::collect).and_then(|addresses: Vec<_>| match addresses.is_empty() {
             true => Err(io::ErrorKind::NotFound.into()),
             false => Ok(addresses),

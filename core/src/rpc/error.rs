@@ -48,6 +48,14 @@ pub enum Failure {
         /// For how long.
         bound: Duration,
     },
+    /// Somebody accepts connections, and begins no conversation.
+    #[error("connected, but the server said nothing within {:?}; waited for {waiting_for}", rounded(*bound))]
+    HandshakeTimeout {
+        /// What was awaited.
+        waiting_for: &'static str,
+        /// For how long.
+        bound: Duration,
+    },
     /// The answer took too long.
     #[error("no answer within {:?}; waited for {waiting_for}", rounded(*bound))]
     Timeout {
@@ -166,6 +174,7 @@ impl Fault for RpcError {
             Failure::Dns { .. } => "dns",
             Failure::Unreachable { .. } => "unreachable",
             Failure::ConnectTimeout { .. } => "connect_timeout",
+            Failure::HandshakeTimeout { .. } => "handshake_timeout",
             Failure::Timeout { .. } => "timeout",
             Failure::PlainToTlsPort => "plain_to_tls_port",
             Failure::TlsToPlainPort => "tls_to_plain_port",
@@ -179,23 +188,23 @@ impl Fault for RpcError {
     }
 
     fn help(&self) -> Option<String> {
-        match self.failure() {
-            Failure::Answered { answer, .. } => answer.help.map(str::to_owned),
-            Failure::Tls(refusal) => refusal.help(),
-            Failure::PlainToTlsPort => {
-                let endpoint = &self.0.endpoint;
-                Some(format!("write https://{}:{}, and give cacert", endpoint.host(), endpoint.port()))
-            }
-            Failure::TlsToPlainPort => {
-                let endpoint = &self.0.endpoint;
-                Some(format!("write http://{}:{} if the cluster has no TLS", endpoint.host(), endpoint.port()))
-            }
-            Failure::NotEtcd { .. } => {
-                Some("give the members' client URLs; etcd's own port for them is 2379".to_owned())
-            }
-            Failure::ClusterMismatch { .. } => Some("give endpoints of one cluster only".to_owned()),
-            _ => None,
-        }
+        let authority = || format!("{}:{}", self.0.endpoint.host(), self.0.endpoint.port());
+        let help = match self.failure() {
+            Failure::Answered { answer, .. } => return answer.help.map(str::to_owned),
+            Failure::Tls(refusal) => return refusal.help(),
+            Failure::PlainToTlsPort => return Some(format!("write https://{}, and give cacert", authority())),
+            Failure::TlsToPlainPort => return Some(format!("write http://{} if the cluster has no TLS", authority())),
+            Failure::Dns { .. } => "check how the name is written, and that this machine can resolve it",
+            Failure::Unreachable { .. } => "check the address and the port, and that etcd runs there",
+            Failure::ConnectTimeout { .. } => "see whether the host is up and a firewall lets you through to this port",
+            Failure::HandshakeTimeout { .. } => "see whether the process there is frozen, and whether it is etcd",
+            Failure::Timeout { .. } => "see with health which members answer; a slow one may need a longer timeout",
+            Failure::Lost { .. } => "try again; if it happens again, the member's log may say why it hung up",
+            Failure::Protocol(_) => "ask another member; this one, or what stands between, is not in order",
+            Failure::NotEtcd { .. } => "give the members' client URLs; etcd's own port for them is 2379",
+            Failure::ClusterMismatch { .. } => "give endpoints of one cluster only",
+        };
+        Some(help.to_owned())
     }
 
     fn sent(&self) -> Option<Sent> {
@@ -207,6 +216,7 @@ impl Fault for RpcError {
             Failure::Answered { answer, .. } => answer.retryable,
             Failure::Unreachable { .. }
             | Failure::ConnectTimeout { .. }
+            | Failure::HandshakeTimeout { .. }
             | Failure::Timeout { .. }
             | Failure::Lost { .. } => true,
             _ => false,

@@ -61,7 +61,8 @@ const TELLING: &[&str] = &[
     "tls_to_plain_port",
     "not_etcd",
 ];
-const TELLING_LITTLE: &[&str] = &["no_leader", "timeout", "connect_timeout", "connection_lost", "unreachable", "dns"];
+const TELLING_LITTLE: &[&str] =
+    &["no_leader", "timeout", "handshake_timeout", "connect_timeout", "connection_lost", "unreachable", "dns"];
 
 /// Returns how much an error says: the less, the more.
 pub(super) fn rank(code: &str) -> usize {

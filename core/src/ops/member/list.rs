@@ -60,7 +60,7 @@ impl Operation for MemberList {
     async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Status).await?;
         let leader = view.leader().map(|leader| leader.member.id);
-        let clean = |urls: &[String]| urls.iter().map(|url| crate::units::escape(url)).collect();
+        let clean = |urls: &[String]| urls.iter().map(|url| crate::units::escape_word(url)).collect();
         let row = |m: &crate::member::Member| Row {
             member_id: m.id,
             name: m.started().then(|| m.label()),

@@ -91,7 +91,7 @@ impl Operation for SnapshotSave {
         let endpoint = source.endpoint.as_ref().ok_or_else(|| Unfit { member: source.member.label() })?;
         let node = cluster.node(endpoint)?;
         let (finished, version) = copy(ctx, &node, file, cluster.deadline(), idle.duration()).await?;
-        let etcd = source.known().map(|status| crate::units::escape(&status.version)).unwrap_or_default();
+        let etcd = source.known().map(|status| crate::units::escape_word(&status.version)).unwrap_or_default();
         Ok(Saved {
             path: path.to_string_lossy().into_owned(),
             size: Bytes::new(finished.size),
@@ -99,7 +99,7 @@ impl Operation for SnapshotSave {
             revision,
             member_id: source.member.id,
             member: source.member.label(),
-            version: if version.is_empty() { etcd } else { crate::units::escape(&version) },
+            version: if version.is_empty() { etcd } else { crate::units::escape_word(&version) },
             took: start.elapsed().into(),
         })
     }

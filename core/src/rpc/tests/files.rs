@@ -80,14 +80,14 @@ fn an_expired_authority_counts_only_when_there_is_no_other() {
     let old = Authority::with(expired(params("old", &[]))).pem;
     let new = Authority::new("new").pem;
     let both = format!("{old}{new}");
-    insta::assert_snapshot!(problem(|folder, tls| tls.cacert = Some(write(folder, "old", &old))), @"cacert: the cacert file DIR/old holds a certificate that expired on 2021-01-01T00:00:00Z [tls_bad_file]");
+    insta::assert_snapshot!(problem(|folder, tls| tls.cacert = Some(write(folder, "old", &old))), @"cacert: the cacert file DIR/old holds a certificate that expired on 2021-01-01T00:00:00Z [tls_file_expired]");
     assert_eq!(problem(|folder, tls| tls.cacert = Some(write(folder, "both", &both))), "nothing");
 }
 
 #[test]
 fn a_key_of_another_certificate_names_both_files() {
     let other = KeyPair::generate().unwrap().serialize_pem();
-    insta::assert_snapshot!(problem(|folder, tls| tls.key = Some(write(folder, "other.key", &other))), @"key: the key file DIR/other.key holds the key of another certificate than DIR/client.crt [tls_bad_file]");
+    insta::assert_snapshot!(problem(|folder, tls| tls.key = Some(write(folder, "other.key", &other))), @"key: the key file DIR/other.key holds the key of another certificate than DIR/client.crt [tls_key_mismatch]");
 }
 
 #[rstest]
@@ -97,7 +97,7 @@ fn a_key_of_another_certificate_names_both_files() {
 )]
 fn an_encrypted_key(#[case] text: &str) {
     let found = problem(|folder, tls| tls.key = Some(write(folder, "bad.key", text)));
-    assert_eq!(found, "key: the key file DIR/bad.key holds a key that is encrypted [tls_bad_file]");
+    assert_eq!(found, "key: the key file DIR/bad.key holds a key that is encrypted [tls_key_encrypted]");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_client_certificate_out_of_date_says_since_when() {
             tls.key = Some(write(folder, "client.key", client.key.serialize_pem()));
         })
     };
-    insta::assert_snapshot!(spoil(expired(params("client", &[]))), @"cert: the cert file DIR/client.crt holds a certificate that expired on 2021-01-01T00:00:00Z [tls_bad_file]");
+    insta::assert_snapshot!(spoil(expired(params("client", &[]))), @"cert: the cert file DIR/client.crt holds a certificate that expired on 2021-01-01T00:00:00Z [tls_file_expired]");
     let found = spoil(early(params("client", &[])));
     assert!(found.contains("is valid from 2222-01-01T00:00:00Z on; your clock says 2"), "{found}");
 }

@@ -72,7 +72,12 @@ impl fmt::Display for Problem {
 
 impl Fault for BadFile {
     fn code(&self) -> &'static str {
-        "tls_bad_file"
+        match self.problem {
+            Problem::Expired { .. } | Problem::NotYetValid { .. } => "tls_file_expired",
+            Problem::OtherKey { .. } => "tls_key_mismatch",
+            Problem::EncryptedKey => "tls_key_encrypted",
+            _ => "tls_bad_file",
+        }
     }
 
     fn argument(&self) -> Option<&str> {
@@ -81,13 +86,17 @@ impl Fault for BadFile {
 
     fn help(&self) -> Option<String> {
         let path = self.path.display();
-        match &self.problem {
-            Problem::Der => Some(format!("convert it with `openssl x509 -inform der -in {path}`")),
-            Problem::EncryptedKey => Some(format!("decrypt it with `openssl pkey -in {path}`")),
-            Problem::MissingPartner { setting } => Some(format!("give {setting} too")),
-            Problem::Expired { .. } => Some("renew it".to_owned()),
-            _ => None,
-        }
+        Some(match &self.problem {
+            Problem::Unreadable => "give the path of a file that you may read".to_owned(),
+            Problem::Der => format!("convert it with `openssl x509 -inform der -in {path}`"),
+            Problem::EncryptedKey => format!("decrypt it with `openssl pkey -in {path}`"),
+            Problem::OtherKey { .. } => "give the key that the certificate was made with".to_owned(),
+            Problem::MissingPartner { setting } => format!("give {setting} too"),
+            Problem::Expired { .. } => "renew it".to_owned(),
+            Problem::NotYetValid { .. } => "set the clocks right".to_owned(),
+            _ if self.setting == "key" => "give a PEM file with the private key in it".to_owned(),
+            _ => "give a PEM file with the certificate in it".to_owned(),
+        })
     }
 }
 
