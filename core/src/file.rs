@@ -150,7 +150,7 @@ impl NewFile {
             _ => Path::new("."),
         };
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| BadFile::from_io("flush", folder, source).into())
+        synced.map_err(|source| BadFile::NameUnsure { path: self.path.clone(), source }.into())
     }
 }
 
@@ -222,6 +222,14 @@ pub enum BadFile {
         /// Why.
         source: io::Error,
     },
+    /// The file is whole and has its name, but the disk may forget the name.
+    #[error("{} is whole, but its folder cannot be flushed", path.display())]
+    NameUnsure {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The stream ended early.
     #[error("the snapshot ended after {got} of {announced} bytes")]
     Short {
@@ -260,7 +268,9 @@ impl Fault for BadFile {
             BadFile::Full { .. } => "disk_full",
             BadFile::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk_full",
             BadFile::Io { source, .. } if source.kind() == io::ErrorKind::QuotaExceeded => "disk_full",
-            BadFile::Io { .. } => "file_failed",
+            // A file system, or a limit of the process, may not let a single file grow so far.
+            BadFile::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => "disk_full",
+            BadFile::Io { .. } | BadFile::NameUnsure { .. } => "file_failed",
             BadFile::Short { .. } => "snapshot_cut",
             BadFile::NoTrailer { .. } | BadFile::Checksum { .. } => "snapshot_corrupt",
         }
@@ -279,6 +289,9 @@ impl Fault for BadFile {
             BadFile::Exists { .. } => "choose another name, or give force to replace it",
             BadFile::Full { .. } => "make room, or choose another disk; no file was left",
             BadFile::Io { .. } => "no file was left",
+            BadFile::NameUnsure { .. } => {
+                "the file is there, but a power cut may take it away; copy it to another disk"
+            }
             BadFile::Short { .. } => "no file was left; try again, from another member if it happens again",
             BadFile::NoTrailer { .. } | BadFile::Checksum { .. } => {
                 "no file was left; take it from another member, and check this one's disk"

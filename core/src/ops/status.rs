@@ -84,7 +84,7 @@ fn row(view: &ClusterView, member: &MemberView) -> Row {
         role: view.role(member),
         endpoint: member.endpoint.clone(),
         version: status.map(|s| crate::units::escape_word(&s.version)),
-        storage_version: status.and_then(|s| s.storage_version.as_deref()).map(crate::units::escape),
+        storage_version: status.and_then(|s| s.storage_version.as_deref()).map(crate::units::escape_word),
         db_size: status.map(|s| Bytes(s.db_size)),
         db_in_use: status.map(|s| Bytes(s.db_in_use)),
         db_quota: status.and_then(|s| s.db_quota).map(Bytes),
@@ -94,7 +94,10 @@ fn row(view: &ClusterView, member: &MemberView) -> Row {
         lag: view.lag(member),
         alarms: alarms_of(view, member),
         latency: member.latency.map(Elapsed::from),
-        error: member.failure().map(|f| f.message.clone()).or_else(|| complaint.map(|text| crate::units::escape_word(text))),
+        error: member
+            .failure()
+            .map(|f| f.message.clone())
+            .or_else(|| complaint.map(|text| crate::units::escape_word(text))),
     }
 }
 

@@ -37,14 +37,21 @@ pub(crate) fn fails(
     bound: Duration,
 ) -> String {
     let panics = panics();
-    let start = Instant::now();
-    let answer = caller.answer(profile, name, record(args));
-    let took = start.elapsed();
-    let error = match answer {
-        Err(error) => error,
-        Ok(answer) => panic!("{name} did not fail, and answered {}", json(&answer)),
+    let mut attempts = 3;
+    let error = loop {
+        let start = Instant::now();
+        let error = match caller.answer(profile, name, record(args.clone())) {
+            Err(error) => error,
+            Ok(answer) => panic!("{name} did not fail, and answered {}", json(&answer)),
+        };
+        let took = start.elapsed();
+        if took <= bound + bound / 10 {
+            break error;
+        }
+        // A busy machine may be late now and then; a bound that is not kept is not kept any time.
+        attempts -= 1;
+        assert!(attempts > 0, "{name} took {took:?} of {bound:?}: {error:?}");
     };
-    assert!(took <= bound + bound / 10, "{name} took {took:?} of {bound:?}: {error:?}");
     assert_eq!(self::panics(), panics, "{name} panicked");
     keeps_secrets(&error);
     describe(&error)
@@ -111,18 +118,20 @@ impl std::fmt::Display for Table {
 /// Takes out of snapshots what is different every time. It holds for as long as the guard lives.
 pub(crate) fn redacted(caller: &Caller) -> impl Drop {
     let mut settings = insta::Settings::clone_current();
-    let home = caller.home().to_str().unwrap().replace('.', r"\.");
+    let folders = caller.home().parent().unwrap().to_str().unwrap();
     for (pattern, instead) in [
-        (home.as_str(), "[home]"),
+        (format!(r"{}/etcdsh-\w+", folders.replace('.', r"\.")).as_str(), "[home]"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
+        // Which of these is noticed first is a matter of luck.
+        (r"unexpected end of file|Broken pipe \(os error 32\)|Connection reset by peer \(os error 104\)", "[its end]"),
         (r"/\.tmp\w+", ""),
         (r"no answer within (1\.\d+|2)s", "no answer within [almost 2s]"),
         (r"after \d{5,} of \d{5,} bytes", "after [some] of [all] bytes"),
         (r"\d+ are free", "[free] are free"),
+        (r"\.[0-9a-f]{16}\.part", ".[random].part"),
         (r"\b[0-9a-f]{64}\b", "[sha256]"),
         (r"\b[0-9a-f]{15,16}\b", "[id]"),
-        (r"\.[0-9a-f]{16}\.part", ".[random].part"),
     ] {
         settings.add_filter(pattern, instead);
     }

@@ -1,51 +1,17 @@
 //! Connections that break, stall, or lead to the wrong place.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use etcdsh_core::event::Event;
 use etcdsh_core::profile::Profile;
-use etcdsh_core::sandbox::{MemberOptions, Options};
+use etcdsh_core::sandbox::Options;
 use etcdsh_tests::ports::{BlackHole, Port};
-use etcdsh_tests::proxy::{Proxy, Times, Way, What, When};
-use etcdsh_tests::{Caller, Running, free_port};
+use etcdsh_tests::proxy::{Times, Way, What, When};
+use etcdsh_tests::{Caller, Running, column, free_port, record};
 use serde_json::{Value, json};
 
-use crate::failing::{CONNECT_TIMEOUT, TIMEOUT, Table, fails, files, profile, redacted, snapshot_fails};
-
-/// A cluster of one member that clients reach only through a proxy.
-struct Proxied {
-    cluster: Running,
-    proxy: Proxy,
-}
-
-impl Proxied {
-    fn start(tls: bool) -> Self {
-        let proxy = Proxy::new();
-        let scheme = if tls { "https" } else { "http" };
-        let url = format!("{scheme}://127.0.0.1:{}", proxy.port);
-        let only = MemberOptions { advertise_client_url: Some(url), ..MemberOptions::default() };
-        let only = BTreeMap::from([("infra1".to_owned(), only)]);
-        let cluster = Running::start("3.6", Options { members: 1, tls, only, ..Options::default() }).unwrap();
-        let direct = cluster.profile().endpoints[0].port();
-        proxy.lead_to(direct);
-        Proxied { cluster, proxy }
-    }
-
-    /// The settings of a user who knows the proxy only.
-    fn profile(&self) -> Profile {
-        let scheme = if self.cluster.profile().tls.is_set() { "https" } else { "http" };
-        let url = format!("{scheme}://127.0.0.1:{}", self.proxy.port);
-        Profile { tls: self.cluster.profile().tls, ..profile(&self.cluster.caller, &url, &[]) }
-    }
-
-    /// Makes the database larger than what a connection holds on its way.
-    fn fill(&self, megabytes: usize) {
-        let value = "x".repeat(1 << 20);
-        for number in 0..megabytes {
-            self.cluster.etcdctl_reading(&["put", &format!("big/{number}")], &value).unwrap();
-        }
-    }
-}
+use crate::failing::{CONNECT_TIMEOUT, TIMEOUT, Table, describe, fails, files, profile, redacted, snapshot_fails};
+use crate::proxied::Proxied;
 
 #[test]
 fn every_port_that_does_not_answer_is_told_apart_within_the_connect_timeout() {
@@ -76,16 +42,20 @@ fn every_port_that_does_not_answer_is_told_apart_within_the_connect_timeout() {
     nobody listens
       unreachable: http://127.0.0.1:[port]: cannot connect
         because: Connection refused (os error 111)
+        help: check the address and the port, and that etcd runs there
         sent: never
     a silent port
-      connect_timeout: http://127.0.0.1:[port]: not connected within 1s; waited for HTTP/2 to begin
+      handshake_timeout: http://127.0.0.1:[port]: connected, but the server said nothing within 1s; waited for HTTP/2 to begin
+        help: see whether the process there is frozen, and whether it is etcd
         sent: never
     a black hole
       connect_timeout: http://127.0.0.1:[port]: not connected within 1s; waited for the connection
+        help: see whether the host is up and a firewall lets you through to this port
         sent: never
     a dead name
       dns: https://name.invalid:2379: the name "name.invalid" cannot be resolved
         because: failed to lookup address information: Name or service not known
+        help: check how the name is written, and that this machine can resolve it
         sent: never
     a web server
       not_etcd: http://127.0.0.1:[port]: this is not etcd; it answered "HTTP/1.1 400 Bad Request"
@@ -129,19 +99,19 @@ fn endpoints_of_two_clusters_are_refused_before_anything_is_changed() {
     status
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but http://127.0.0.1:[port] is the cluster [id]
         help: give endpoints of one cluster only
-        sent: answered
+        sent: maybe
     member list
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but http://127.0.0.1:[port] is the cluster [id]
         help: give endpoints of one cluster only
-        sent: answered
+        sent: maybe
     member add
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but http://127.0.0.1:[port] is the cluster [id]
         help: give endpoints of one cluster only
-        sent: answered
+        sent: maybe
     the cluster of a pin
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but the profile is the cluster [id]
         help: give endpoints of one cluster only
-        sent: answered
+        sent: maybe
     ");
 }
 
@@ -183,23 +153,24 @@ fn a_snapshot_whose_connection_breaks_leaves_no_file() {
     cut
       snapshot_cut: the snapshot broke off after [some] of [all] bytes
         because: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
         help: no file was left; try again, from another member if it happens again
         sent: maybe
     cut in the first piece
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     reset
       snapshot_cut: the snapshot broke off after [some] of [all] bytes
         because: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: Connection reset by peer (os error 104)
+        because: [its end]
         help: no file was left; try again, from another member if it happens again
         sent: maybe
     closed by the server
       snapshot_cut: the snapshot broke off after [some] of [all] bytes
         because: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
         help: no file was left; try again, from another member if it happens again
         sent: maybe
     stalled
@@ -252,7 +223,7 @@ fn a_read_whose_connection_breaks_is_sent_again_and_a_change_is_not() {
     cluster.call_with(&through, "member remove", json!({"member": removed})).unwrap();
     proxy.arm(Times::Once, Way::Up, When::Sees(url.as_bytes().to_vec()), What::Cut);
     let seen =
-        fails(caller, &through, "member add", json!({"name": "infra9", "peer_urls": [url], "wait": "1s"}), TIMEOUT);
+        fails(caller, &through, "member add", json!({"name": "infra9", "peer_urls": [url], "wait": "1s"}), TIMEOUT * 5);
     assert_eq!(proxy.fired(), 5, "the request was not lost");
     let members = cluster.call("member list", json!({})).unwrap();
     assert_eq!(members.as_array().unwrap().len(), 1, "{members}");
@@ -260,8 +231,37 @@ fn a_read_whose_connection_breaks_is_sent_again_and_a_change_is_not() {
     outcome_unknown: member add stopped after 0 of 1 steps
         because: the answer to add_member was lost, and the cluster does not show it
         because: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
         help: it may still be applied; look at `member list` before you run this again
         sent: maybe
+    ");
+}
+
+#[test]
+fn a_leader_that_dies_between_two_steps_stops_the_change() {
+    let cluster = Running::start("3.6", Options::default()).unwrap();
+    let _redacted = redacted(&cluster.caller);
+    let leader = cluster.leader();
+    let profile = cluster.profile();
+    let plan = cluster.call("member remove", json!({"member": leader, "dry_run": true})).unwrap();
+    let next = plan["plan"][0]["target"].as_str().unwrap().split(' ').next().unwrap().to_owned();
+    let pid = cluster.member(&next).row().unwrap().pid.unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    let kill = |event: &Event| {
+        if matches!(event, Event::Step { number: 2, .. }) {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    };
+    let args = record(json!({"member": leader}));
+    let error = cluster.caller.answer_told(&profile, "member remove", args, &kill).unwrap_err();
+    let report = etcdsh_tests::json(&error.report().unwrap());
+    let outcomes: Vec<_> = column(&report["steps"], "outcome");
+    assert_eq!(outcomes, ["done", "failed"], "{report}");
+    let members = cluster.call("member list", json!({})).unwrap();
+    assert_eq!(members.as_array().unwrap().len(), 3, "{members}");
+    insta::assert_snapshot!(describe(&error), @r"
+    quorum_at_risk: member remove stopped after 1 of 2 steps
+        because: member remove is refused: removing it would leave 1 of 2 voters healthy; quorum needs 2; the server would answer: etcdserver: unhealthy cluster
+        help: bring the other voters back first; `health` names those that are down; see `health` and `member list` for what the server misses. To do it all the same, allow quorum_at_risk, server_would_refuse
     ");
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use etcdsh_tests::Caller;
-use etcdsh_tests::hostile::wire::{Member, MemberList, Range, Snapshot, Status};
+use etcdsh_core::value::Value;
+use etcdsh_tests::hostile::wire::{KeyValue, Member, MemberList, Range, Snapshot, Status};
 use etcdsh_tests::hostile::{Hostile, Step, send, snapshot};
+use etcdsh_tests::{Caller, record};
 use h2::Reason;
 use serde_json::json;
 
@@ -80,25 +81,30 @@ fn a_snapshot_that_lies_is_refused_and_leaves_no_file() {
     for (case, steps) in cases {
         let server = Hostile::new();
         server.answer("Snapshot", steps);
-        table.row(case, &snapshot_fails(&caller, &profile(&caller, &endpoint(&server), &[]), TIMEOUT));
+        table.row(case, &snapshot_fails(&caller, &profile(&caller, &endpoint(&server), &[]), TIMEOUT * 2));
         assert!(server.asked("Snapshot") > 0, "{case}: nobody asked for a snapshot");
     }
     insta::assert_snapshot!(table, @r"
     a piece is missing
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: 1024 bytes of the snapshot remain after 1024 of 3072
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     two pieces are swapped
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: 1024 bytes of the snapshot remain after 1024 of 3072
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     a piece is longer than announced
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: 2048 bytes of the snapshot remain after 1025 of 3072
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     what remains grows
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: 1048576 bytes of the snapshot remain after 1024 of 3072
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     what remains is negative
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: -7 bytes remain
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     it needs more room than there is
       disk_full: [home]/backup.db does not fit: it needs [id] bytes, and [free] are free
         help: make room, or choose another disk; no file was left
@@ -111,31 +117,38 @@ fn a_snapshot_that_lies_is_refused_and_leaves_no_file() {
         help: no file was left; take it from another member, and check this one's disk
     the SHA-256 is too short
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: 31 bytes where the SHA-256 should be
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     the SHA-256 is missing
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: the snapshot ended without its SHA-256
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     it goes on after the SHA-256
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: the snapshot goes on after its SHA-256
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     it is no database
       snapshot_corrupt: 132 bytes are not the size of a snapshot: its SHA-256 is missing at the end
         help: no file was left; take it from another member, and check this one's disk
     it is empty
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: the snapshot is empty
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     it ends early
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: the snapshot ended while 2048 bytes remained
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     empty pieces without end
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: an empty piece of the snapshot while 5 bytes remain; it cannot read its database
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     the server gives up
       server: http://127.0.0.1:[port]: read /var/lib/etcd/member/snap/db: input/output error
         sent: maybe
     the stream is reset
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
         because: stream error received: unexpected internal error encountered
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     the stream stalls
       snapshot_stalled: the snapshot broke off after 2048 of 4128 bytes
@@ -144,10 +157,12 @@ fn a_snapshot_that_lies_is_refused_and_leaves_no_file() {
         sent: maybe
     it never begins
       timeout: http://127.0.0.1:[port]: no answer within [almost 2s]; waited for the answer to Snapshot
+        help: see with health which members answer; a slow one may need a longer timeout
         sent: maybe
     the connection is given up
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     ");
 }
@@ -198,34 +213,41 @@ fn a_membership_list_that_makes_no_sense_is_refused() {
     insta::assert_snapshot!(table, @r#"
     no header
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: it has no header
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     no members
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: a cluster of 0 members
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     many members
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: a cluster of 100000 members
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     a million members
       too_large: http://127.0.0.1:[port]: Error, decoded message length too large: found 5983500 bytes, the limit is: 4194304 bytes
-        sent: answered
+        sent: maybe
     a member twice
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: two members with the id a
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     no message
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: Missing response message.
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     no protobuf
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: failed to decode Protobuf message: invalid varint
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     no answer
       timeout: http://127.0.0.1:[port]: no answer within [almost 2s]; waited for the answer to MemberList
+        help: see with health which members answer; a slow one may need a longer timeout
         sent: maybe
     no etcd
       not_etcd: http://127.0.0.1:[port]: this is not etcd; it answered "grpc-status header missing, mapped from HTTP status code 404"
         help: give the members' client URLs; etcd's own port for them is 2379
         sent: answered
     a web server that agrees
-      server: http://127.0.0.1:[port]: protocol error: missing grpc-status trailer, stream was terminated without a final status (possible truncation by a proxy or load balancer)
+      connection_lost: http://127.0.0.1:[port]: protocol error: missing grpc-status trailer, stream was terminated without a final status (possible truncation by a proxy or load balancer)
         sent: maybe
     an unknown error
       server: http://127.0.0.1:[port]: etcdserver: \u{1b}[2Jsomething new
@@ -240,14 +262,17 @@ fn a_membership_list_that_makes_no_sense_is_refused() {
     a reset stream
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
         because: stream error received: unspecific protocol error detected
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     a refused stream
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
         because: stream error received: refused stream before processing any application logic
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     goodbye
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer
-        because: unexpected end of file
+        because: [its end]
+        help: try again; if it happens again, the member's log may say why it hung up
         sent: maybe
     "#);
 }
@@ -320,19 +345,24 @@ fn pages_of_keys_that_lead_nowhere_end_the_read() {
     insta::assert_snapshot!(table, @r"
     no header
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: it has no header
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     more, and no keys
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: there are more keys, and none of them is in it
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     the same keys again
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: its keys are not in order
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     keys out of order
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: its keys are not in order
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     a negative count
       protocol: http://127.0.0.1:[port]: the server's answer makes no sense: the number of keys -1
-        sent: answered
+        help: ask another member; this one, or what stands between, is not in order
+        sent: maybe
     ");
 }
 
@@ -344,4 +374,86 @@ fn a_server_that_says_goodbye_once_is_asked_again() {
     fails(&caller, &profile, "get", json!({"key": "a"}), Duration::from_secs(2));
     server.answer("Range", [send(&Range { header: Some(server.header()), ..Default::default() })]);
     assert_eq!(caller.call(&profile, "get", json!({"key": "a"})).unwrap(), json!(null));
+}
+
+#[test]
+fn a_change_whose_answer_cannot_be_read_is_not_taken_for_undone() {
+    let (server, caller) = (Hostile::new(), Caller::new());
+    let _redacted = redacted(&caller);
+    server.answer("MemberAdd", [Step::Send(vec![0xff; 20].into())]);
+    let add = json!({"name": "infra2", "peer_urls": ["http://127.0.0.1:9"], "wait": "1s"});
+    let seen = fails(&caller, &profile(&caller, &endpoint(&server), &[]), "member add", add, TIMEOUT * 5);
+    assert_eq!(server.asked("MemberAdd"), 1);
+    insta::assert_snapshot!(seen, @r"
+    outcome_unknown: member add stopped after 0 of 1 steps
+        because: the answer to add_member was lost, and the cluster does not show it
+        because: http://127.0.0.1:[port]: the server's answer makes no sense: failed to decode Protobuf message: invalid varint
+        help: it may still be applied; look at `member list` before you run this again
+        sent: maybe
+    ");
+}
+
+/// What drives a terminal, reorders text, or begins a line of its own.
+const NASTY: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\n\t\u{9b}31m\u{202e}evil\u{2066}\u{7f}\0\u{feff}";
+
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Text(text) => found.push(text.clone()),
+        Value::List(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Record(fields) => fields.iter().for_each(|(_, field)| texts(field, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_that_a_server_says_reaches_a_terminal_as_it_is() {
+    let (server, caller) = (Hostile::new(), Caller::new());
+    let nasty = |text: &str| format!("{text}{NASTY}");
+    let mut members = server.members();
+    members.members[0].name = nasty("infra1");
+    members.members[0].peer_urls.push(nasty("http://127.0.0.1:2"));
+    members.members[0].client_urls.push(nasty("http://127.0.0.1:3"));
+    let mut second = members.members[0].clone();
+    (second.id, second.name, second.client_urls) = (0xb, nasty("infra2"), vec![nasty("http://127.0.0.1:4")]);
+    members.members.push(second);
+    server.answer("MemberList", [send(&members)]);
+    let mut status = server.status();
+    (status.version, status.storage_version) = (nasty("3.6.0"), nasty("3.6.0"));
+    status.errors = vec![nasty("memberID:10 alarm:NOSPACE"), nasty("memberID:11 alarm:"), nasty("!")];
+    server.answer("Status", [send(&status)]);
+    let pair =
+        KeyValue { key: nasty("key").into(), value: nasty("value").into(), mod_revision: 3, ..Default::default() };
+    server.answer("Range", [send(&Range { header: Some(server.header()), kvs: vec![pair], more: false, count: 1 })]);
+    server.answer("Snapshot", [Step::Fail(2, nasty("cannot"))]);
+    let profile = profile(&caller, &endpoint(&server), &[]);
+    let mut shown = Vec::new();
+    for (name, args) in [
+        ("status", json!({})),
+        ("health", json!({})),
+        ("quorum", json!({})),
+        ("member list", json!({})),
+        ("alarm list", json!({})),
+        ("keys", json!({})),
+        ("get", json!({"key": "key"})),
+        ("can", json!({"action": "remove", "member": "a"})),
+        ("member add", json!({"name": "infra3", "peer_urls": ["http://127.0.0.1:9"]})),
+        ("member remove", json!({"member": "nobody"})),
+        ("member remove", json!({"member": "b", "dry_run": true})),
+        ("snapshot save", json!({"path": "backup.db"})),
+    ] {
+        match caller.answer(&profile, name, record(args)) {
+            Ok(answer) => texts(&answer, &mut shown),
+            Err(error) => {
+                shown.extend([error.to_string(), error.in_one_line(), format!("{error:?}")]);
+                shown.extend(error.causes().into_iter().chain(error.help()).chain(error.member()));
+                error.report().iter().for_each(|report| texts(report, &mut shown));
+            }
+        }
+    }
+    let unsafe_to_show =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let bad: Vec<_> = shown.iter().filter(|text| text.contains(unsafe_to_show)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(shown.iter().any(|text| text.contains("infra1\\u{1b}[2J")), "{shown:#?}");
+    assert!(shown.iter().any(|text| text.contains("cannot\\u{1b}[2J")), "{shown:#?}");
 }

@@ -8,6 +8,7 @@
 )]
 
 mod boundaries;
+mod disk;
 mod failing;
 mod faults;
 mod hostile;
@@ -19,6 +20,8 @@ mod nu_interrupt;
 mod nu_probe;
 mod nu_settings;
 mod parity;
+mod promised;
+mod proxied;
 mod repl;
 mod rhai;
 mod sandbox;

@@ -78,19 +78,24 @@ fn files_that_cannot_be_used_are_refused_before_anything_is_contacted() {
     no such file
       tls_bad_file: the cacert file [home]/missing.crt cannot be read
         because: No such file or directory (os error 2)
+        help: give the path of a file that you may read
         argument: cacert
     a folder
       tls_bad_file: the cacert file [home] cannot be read
         because: Is a directory (os error 21)
+        help: give the path of a file that you may read
         argument: cacert
     an empty authority
       tls_bad_file: the cacert file [home]/empty.crt is not PEM
+        help: give a PEM file with the certificate in it
         argument: cacert
     a garbage authority
       tls_bad_file: the cacert file [home]/garbage.crt is not PEM
+        help: give a PEM file with the certificate in it
         argument: cacert
     a damaged authority
       tls_bad_file: the cacert file [home]/damaged.crt holds a certificate that is damaged: number 1
+        help: give a PEM file with the certificate in it
         argument: cacert
     an authority in DER
       tls_bad_file: the cacert file [home]/der.crt is not PEM but DER
@@ -98,9 +103,10 @@ fn files_that_cannot_be_used_are_refused_before_anything_is_contacted() {
         argument: cacert
     a key in place of the authority
       tls_bad_file: the cacert file [home]/good-client.key holds no certificate
+        help: give a PEM file with the certificate in it
         argument: cacert
     an authority that has expired
-      tls_bad_file: the cacert file [home]/old-ca.crt holds a certificate that expired on [time]
+      tls_file_expired: the cacert file [home]/old-ca.crt holds a certificate that expired on [time]
         help: renew it
         argument: cacert
     a certificate without its key
@@ -112,24 +118,28 @@ fn files_that_cannot_be_used_are_refused_before_anything_is_contacted() {
         help: give cert too
         argument: key
     a foreign key
-      tls_bad_file: the key file [home]/good-other.key holds the key of another certificate than [home]/good-client.crt
+      tls_key_mismatch: the key file [home]/good-other.key holds the key of another certificate than [home]/good-client.crt
+        help: give the key that the certificate was made with
         argument: key
     an encrypted key
-      tls_bad_file: the key file [home]/encrypted.key holds a key that is encrypted
+      tls_key_encrypted: the key file [home]/encrypted.key holds a key that is encrypted
         help: decrypt it with `openssl pkey -in [home]/encrypted.key`
         argument: key
     a garbage key
       tls_bad_file: the key file [home]/garbage.key is not PEM
+        help: give a PEM file with the private key in it
         argument: key
     a certificate in place of the key
       tls_bad_file: the key file [home]/good-client.crt holds no private key
+        help: give a PEM file with the private key in it
         argument: key
     a client that has expired
-      tls_bad_file: the cert file [home]/good-expired.crt holds a certificate that expired on [time]
+      tls_file_expired: the cert file [home]/good-expired.crt holds a certificate that expired on [time]
         help: renew it
         argument: cert
     a client of the future
-      tls_bad_file: the cert file [home]/good-future.crt holds a certificate that is valid from [time] on; your clock says [time]
+      tls_file_expired: the cert file [home]/good-future.crt holds a certificate that is valid from [time] on; your clock says [time]
+        help: set the clocks right
         argument: cert
     a pin that is none
       invalid_config: tls_pin is not a SHA-256 in hex
@@ -159,7 +169,8 @@ fn a_silent_tls_port_is_given_up_within_the_connect_timeout() {
     let seen = fails(&caller, &profile, "member list", json!({}), CONNECT_TIMEOUT);
     assert!(port.accepted() > 0);
     insta::assert_snapshot!(seen, @r"
-    connect_timeout: https://127.0.0.1:[port]: not connected within 1s; waited for the TLS handshake
+    handshake_timeout: https://127.0.0.1:[port]: connected, but the server said nothing within 1s; waited for the TLS handshake
+        help: see whether the process there is frozen, and whether it is etcd
         sent: never
     ");
 }

@@ -37,7 +37,10 @@ async fn nobody_listens() {
 
 #[rstest]
 #[case("http", "connected, but the server said nothing within 300ms; waited for HTTP/2 to begin [handshake_timeout]")]
-#[case("https", "connected, but the server said nothing within 300ms; waited for the TLS handshake [handshake_timeout]")]
+#[case(
+    "https",
+    "connected, but the server said nothing within 300ms; waited for the TLS handshake [handshake_timeout]"
+)]
 #[tokio::test]
 async fn a_port_that_accepts_and_says_nothing(#[case] scheme: &str, #[case] message: &str) {
     let port = serve(|mut stream| async move { drop(stream.read_to_end(&mut Vec::new()).await) }).await;
