@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -69,32 +69,36 @@ impl Wire {
 pub(super) struct Watched<S> {
     stream: S,
     wire: Arc<Wire>,
+    /// Why writing failed, until it is told.
+    failed: Option<io::Error>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     pub(super) fn new(stream: S, wire: Arc<Wire>) -> Self {
-        Watched { stream, wire }
-    }
-
-    /// Notes a failure, and returns a copy of it.
-    fn note(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        // A TLS server that refuses the client's certificate says so in an alert, and closes. We may notice the closed
-        // connection while writing, with the alert still unread; it is worth more than "broken pipe".
-        let mut scratch = [0; HEAD];
-        let said = match Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut scratch)) {
-            Poll::Ready(Err(said)) => said,
-            _ => error,
-        };
-        let copy = io::Error::new(said.kind(), said.to_string());
-        self.wire.ended(said);
-        copy
+        Watched { stream, wire, failed: None }
     }
 
     fn noted<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match done {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.note(cx, error))),
+            Poll::Ready(Err(error)) => {
+                self.failed = Some(error);
+                self.last_words(cx).map(Err)
+            }
             other => other,
         }
+    }
+
+    /// Waits for the last that was sent to us before writing failed. A TLS server that refuses the client's certificate says so
+    /// in an alert, and closes. We may notice the closed connection while writing, with the alert still unread; it is worth more
+    /// than "broken pipe". A connection that cannot be written to has an end to be read, so this waits for no more than that.
+    fn last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let mut scratch = [0; HEAD];
+        let said = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut scratch)));
+        let failed = self.failed.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+        let error = said.err().unwrap_or(failed);
+        let copy = io::Error::new(error.kind(), error.to_string());
+        self.wire.ended(error);
+        Poll::Ready(copy)
     }
 }
 
@@ -122,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.failed.is_some() {
+            return self.last_words(cx).map(Err);
+        }
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.noted(cx, done)
     }
@@ -131,6 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.failed.is_some() {
+            return self.last_words(cx).map(Err);
+        }
         let done = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.noted(cx, done)
     }
@@ -140,6 +150,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.failed.is_some() {
+            return self.last_words(cx).map(Err);
+        }
         let done = Pin::new(&mut self.stream).poll_flush(cx);
         self.noted(cx, done)
     }
