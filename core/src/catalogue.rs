@@ -37,6 +37,11 @@ pub static CATALOGUE: &[Entry] = &[
 pub const HAND_WRITTEN: &[(&str, &str)] = &[
     ("nu: etcd", "the help of all subcommands; a record of what is loaded would be no operation on a cluster"),
     ("rhai: connect", "returns a handle, which is a value of the Rhai face only"),
+    ("rhai: exit", "sets the exit code; Rhai's own looks like an ordinary result"),
+    ("rhai: run", "starts a program, for which Nushell needs no command"),
+    ("rhai: sleep", "ends on Ctrl-C, which Rhai's own does not"),
+    ("rhai: take", "reads a part of a stream, which is a value of the Rhai face only"),
+    ("rhai: to_array", "reads the rest of a stream, which is a value of the Rhai face only"),
 ];
 
 /// Finds an operation by its words.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::places::Places;
 use rhai::Dynamic;
 
@@ -192,17 +191,11 @@ impl App {
     }
 
     fn docs(&self, format: Reference) -> Result<i32, String> {
+        let session = Session::new(self.setup(Default::default(), Grants::all()), Arc::clone(&self.interrupt));
+        let engine = Interpreter::documented(session).engine;
         let text = match format {
-            Reference::Markdown => {
-                let pages =
-                    CATALOGUE.iter().map(|entry| format!("## {}\n\n{}\n", docs::usage(entry), docs::page(entry)));
-                pages.collect::<Vec<_>>().join("\n")
-            }
-            Reference::Json => {
-                let session = Session::new(self.setup(Default::default(), Grants::all()), Arc::clone(&self.interrupt));
-                let engine = Interpreter::new(session).engine;
-                engine.gen_fn_metadata_to_json(true).map_err(|error| error.to_string())?
-            }
+            Reference::Markdown => docs::reference(&engine),
+            Reference::Json => engine.gen_fn_metadata_to_json(true).map_err(|error| error.to_string())?,
         };
         writeln!(io::stdout(), "{text}").map_err(|error| format!("cannot write the reference: {error}"))?;
         Ok(0)

@@ -22,19 +22,20 @@ use crate::session::Session;
 use crate::stream::Rows;
 use crate::value::{Hooks, to_dynamic};
 
-/// Binds operations. Each is bound once for every number of arguments, because Rhai chooses a function by their number.
-pub fn register(engine: &mut Engine, entries: &'static [Entry]) {
+/// Binds operations. Each is bound once for every number of arguments, because Rhai chooses a function by their number. Writing
+/// the documentation of all of them takes longer than many a script, so it is left out where nobody will read it.
+pub fn register(engine: &mut Engine, entries: &'static [Entry], documented: bool) {
     let mut module = Module::new();
     for entry in entries {
         // All places filled, and the map of named arguments behind them.
         for arguments in 0..=entry.positional().count() + 1 {
-            bind(&mut module, entry, arguments);
+            bind(&mut module, entry, arguments, documented);
         }
     }
     engine.register_global_module(module.into());
 }
 
-fn bind(module: &mut Module, entry: &'static Entry, arguments: usize) {
+fn bind(module: &mut Module, entry: &'static Entry, arguments: usize, documented: bool) {
     let mut types = vec![TypeId::of::<Dynamic>(); arguments + 1];
     if let Some(receiver) = types.first_mut() {
         *receiver = TypeId::of::<Cluster>();
@@ -47,16 +48,13 @@ fn bind(module: &mut Module, entry: &'static Entry, arguments: usize) {
         let given = rest.iter_mut().map(|argument| std::mem::take(*argument)).collect();
         perform(&ctx, &cluster, entry, given).map_err(|error| throw(error, cluster.session(), Some(&ctx)))
     };
-    FuncRegistration::new(entry.card.identifier())
-        .in_global_namespace()
-        .with_params_info(docs::signature(entry, arguments))
-        .with_comments([docs::comment(entry)])
-        .set_into_module_raw(
-            module,
-            types,
-            // Pure in Rhai's sense: the handle itself is not changed, so a constant one will do.
-            RhaiFunc::Method { func: Arc::new(call), has_context: true, is_pure: true, is_volatile: true },
-        );
+    let mut function = FuncRegistration::new(entry.card.identifier()).in_global_namespace();
+    if documented {
+        function = function.with_params_info(docs::signature(entry, arguments)).with_comments([docs::comment(entry)]);
+    }
+    // Pure in Rhai's sense: the handle itself is not changed, so a constant one will do.
+    let call = RhaiFunc::Method { func: Arc::new(call), has_context: true, is_pure: true, is_volatile: true };
+    function.set_into_module_raw(module, types, call);
 }
 
 /// Performs one call of a script's.

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::card::{Example, Sample};
+use etcdsh_core::catalogue::{CATALOGUE, HAND_WRITTEN};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::report::{Column, Shape};
+use rhai::Engine;
 
 /// Returns the parameters of a function of `arguments` arguments, and its return type last, as Rhai's metadata wants them.
 pub fn signature(entry: &Entry, arguments: usize) -> Vec<String> {
@@ -59,6 +61,56 @@ pub fn kind(kind: Kind) -> String {
     }
 }
 
+/// Returns what a column of a kind holds in Rhai, which has no types of its own for units.
+fn held(kind: Kind) -> String {
+    match kind {
+        Kind::Size => "int (bytes)".to_owned(),
+        Kind::Elapsed => "int (nanoseconds)".to_owned(),
+        Kind::Time => "string (RFC 3339)".to_owned(),
+        Kind::List(item) => format!("array of {}", held(*item)),
+        other => self::kind(other),
+    }
+}
+
+/// Returns the reference of everything that can be called, as a Markdown text.
+pub fn reference(engine: &Engine) -> String {
+    let mut pages: Vec<_> = CATALOGUE.iter().map(|entry| format!("## {}\n\n{}\n", usage(entry), page(entry))).collect();
+    for name in HAND_WRITTEN.iter().filter_map(|(name, _)| name.strip_prefix("rhai: ")) {
+        let found = functions(engine, name);
+        let signatures: Vec<_> = found.iter().map(|(signature, _)| signature.as_str()).collect();
+        let page = found.first().map_or("", |(_, page)| page);
+        pages.push(format!("## {}\n\n{page}\n", signatures.join(" · ")));
+    }
+    // The headings of a page stand below the function's own.
+    pages.join("\n").replace("\n# ", "\n### ")
+}
+
+/// Returns the signatures of the functions of a name that are not of the catalogue, each with its documentation.
+pub fn functions(engine: &Engine, name: &str) -> Vec<(String, String)> {
+    let mut found = engine.collect_fn_metadata(
+        None,
+        |info| {
+            let found = info.metadata;
+            (found.name == name).then(|| {
+                let page = found.comments.iter().map(|comment| uncomment(comment)).collect::<Vec<_>>().join("\n");
+                (found.gen_signature(|kind| kind.into()), page.trim().to_owned())
+            })
+        },
+        true,
+    );
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn uncomment(comment: &str) -> String {
+    let line = |line: &str| {
+        let line = line.trim_start().trim_start_matches("///");
+        line.strip_prefix(' ').unwrap_or(line).to_owned()
+    };
+    comment.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Returns the documentation of an operation as a Markdown text.
 pub fn page(entry: &Entry) -> String {
     let mut page = entry.card.summary.to_owned();
@@ -103,7 +155,8 @@ fn param_line(param: &Param) -> String {
 }
 
 fn column_line(column: &Column) -> String {
-    format!("- `{}`: {}. {}", column.name, kind(column.kind), column.doc.trim())
+    let or_nothing = if column.optional { " or ()" } else { "" };
+    format!("- `{}`: {}{or_nothing}. {}", column.name, held(column.kind), column.doc.trim())
 }
 
 /// Returns the card's examples as code, each with what it shows.

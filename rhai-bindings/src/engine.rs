@@ -117,12 +117,21 @@ pub const AMBIENT: &[(&str, &str)] = &[
 impl Interpreter {
     /// Makes an engine.
     pub fn new(session: Arc<Session>) -> Self {
+        Self::make(session, false)
+    }
+
+    /// Makes an engine whose operations carry their documentation in Rhai's own form.
+    pub fn documented(session: Arc<Session>) -> Self {
+        Self::make(session, true)
+    }
+
+    fn make(session: Arc<Session>, documented: bool) -> Self {
         let mut engine = Engine::new();
         let sources = Arc::new(Sources::default());
         let ambient = Arc::new(Ambient::new(&session));
         limit(&mut engine);
         engine.register_type_with_name::<Cluster>("Cluster");
-        bind::register(&mut engine, CATALOGUE);
+        bind::register(&mut engine, CATALOGUE, documented);
         stream::register(&mut engine);
         functions::register(&mut engine, &session);
         engine.set_module_resolver(Resolver::new(&session.setup, Arc::clone(&sources)));

@@ -32,7 +32,7 @@ pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     if let Some((name, about)) = AMBIENT.iter().find(|(name, _)| *name == topic) {
         return format!("{}: {about}", bold(name, canvas));
     }
-    let functions = functions(engine, topic);
+    let functions = docs::functions(engine, topic);
     if !functions.is_empty() {
         let shown =
             functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, canvas), paint(page, canvas)));
@@ -61,29 +61,6 @@ fn list(wanted: impl Fn(&etcdsh_core::operation::Entry) -> bool) -> String {
         format!("etcd.{:width$}  {}", entry.card.identifier(), entry.card.summary)
     };
     found.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// Returns signature and documentation of functions that are not of the catalogue.
-fn functions(engine: &Engine, name: &str) -> Vec<(String, String)> {
-    engine.collect_fn_metadata(
-        None,
-        |info| {
-            let found = info.metadata;
-            (found.name == name).then(|| {
-                let page = found.comments.iter().map(|comment| uncomment(comment)).collect::<Vec<_>>().join("\n");
-                (found.gen_signature(|kind| kind.into()), page.trim().to_owned())
-            })
-        },
-        true,
-    )
-}
-
-fn uncomment(comment: &str) -> String {
-    let line = |line: &str| {
-        let line = line.trim_start().trim_start_matches("///");
-        line.strip_prefix(' ').unwrap_or(line).to_owned()
-    };
-    comment.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn bold(text: &str, canvas: Canvas) -> String {
