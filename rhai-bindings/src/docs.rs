@@ -76,7 +76,7 @@ fn held(kind: Kind) -> String {
 pub fn reference(engine: &Engine) -> String {
     let mut pages: Vec<_> = CATALOGUE.iter().map(|entry| format!("## {}\n\n{}\n", usage(entry), page(entry))).collect();
     for name in HAND_WRITTEN.iter().filter_map(|(name, _)| name.strip_prefix("rhai: ")) {
-        let found = functions(engine, name);
+        let found = functions(engine, name, false);
         let signatures: Vec<_> = found.iter().map(|(signature, _)| signature.as_str()).collect();
         let page = found.first().map_or("", |(_, page)| page);
         pages.push(format!("## {}\n\n{page}\n", signatures.join(" · ")));
@@ -85,8 +85,9 @@ pub fn reference(engine: &Engine) -> String {
     pages.join("\n").replace("\n# ", "\n### ")
 }
 
-/// Returns the signatures of the functions of a name that are not of the catalogue, each with its documentation.
-pub fn functions(engine: &Engine, name: &str) -> Vec<(String, String)> {
+/// Returns the signatures of the functions of a name that are not of the catalogue, each with its documentation; Rhai's own
+/// functions are among them if they are wanted.
+pub fn functions(engine: &Engine, name: &str, with_rhais_own: bool) -> Vec<(String, String)> {
     let mut found = engine.collect_fn_metadata(
         None,
         |info| {
@@ -96,7 +97,7 @@ pub fn functions(engine: &Engine, name: &str) -> Vec<(String, String)> {
                 (found.gen_signature(|kind| kind.into()), page.trim().to_owned())
             })
         },
-        true,
+        with_rhais_own,
     );
     found.sort();
     found.dedup();

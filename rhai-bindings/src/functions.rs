@@ -29,7 +29,7 @@ pub fn register(engine: &mut Engine, session: &Arc<Session>) {
 fn connect(engine: &mut Engine, session: &Arc<Session>) {
     let shared = Arc::clone(session);
     FuncRegistration::new("connect")
-        .with_params_info(["profile: string or map", "Cluster"])
+        .with_params_info(["which: string|map", "Cluster"])
         .with_comments(["/// Returns the handle of another cluster: by the name of its profile, or by a map of connection\n\
                          /// settings (`endpoints`, `cacert`, `user`, `password`, …). The caller's flags and environment have\n\
                          /// no part in it. Nothing is contacted before the first operation.\n///\n\

@@ -32,7 +32,7 @@ pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     if let Some((name, about)) = AMBIENT.iter().find(|(name, _)| *name == topic) {
         return format!("{}: {about}", bold(name, canvas));
     }
-    let functions = docs::functions(engine, topic);
+    let functions = docs::functions(engine, topic, true);
     if !functions.is_empty() {
         let shown =
             functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, canvas), paint(page, canvas)));
