@@ -55,7 +55,7 @@ let start = step "then added, as a learner, which has no vote yet; the answer sa
     etcd member add infra2 --peer-urls $url | get start
 }
 step "Its old data are moved aside," {||
-    etcd sandbox wipe infra2 | select name state
+    etcd sandbox wipe infra2 | select name moved_to
 } | ignore
 step "it starts with an empty data dir and fetches everything from the leader," {||
     etcd sandbox join infra2 --initial-cluster $start.ETCD_INITIAL_CLUSTER | select name state

@@ -19,18 +19,19 @@ const SANDBOX: &str = "sandbox";
 const START: &str = "etcd sandbox start | select name state version client_url";
 
 const HINT: &str = "
-You are in nu now, with the plugin loaded and the profile `sandbox` chosen. Some commands to try:
+You are in nu, with the plugin loaded and the profile `sandbox` chosen. Try:
 
-  etcd status                              versions, sizes and raft of every member
-  etcd keys --prefix etcdsh-sandbox/       the keys that were written while infra2 was broken
-  etcd sandbox kill infra1; etcd health    a power cut, and what the cluster says
-  etcd member remove infra1 --dry-run      what would be done, and what the guards say
-  etcd sandbox restart infra1              back again
-  etcd snapshot save /tmp/backup.db        a backup
-  etcd --help                              all of it; Tab completes commands, flags and members
-  etcdsh eval 'etcd.health()'              the same in Rhai; `etcdsh` alone is its shell
+  etcd status                             every member: versions, sizes, raft
+  etcd keys --prefix etcdsh-sandbox/      what was written while infra2 was down
+  etcd sandbox kill infra1; etcd health   a power cut, and what the cluster says
+  etcd member remove infra1 --dry-run     what would be done, what guards say
+  etcd sandbox restart infra1             back again
+  etcd snapshot save /tmp/backup.db       a backup
+  etcd --help                             the rest; Tab completes members too
+  etcdsh eval 'etcd.health()'             in Rhai; `etcdsh` is its shell
 
-Elsewhere, `--profile sandbox` finds this cluster too. Ctrl-D or `exit` leaves the shell";
+Elsewhere, `--profile sandbox` finds this cluster too.
+Ctrl-D or `exit` leaves the shell";
 
 /// Greets nobody, and shows in the prompt that this is not the usual nu.
 const CONFIG: &str = "$env.config.show_banner = false; $env.PROMPT_COMMAND = {|| $'(pwd) (ansi yellow)sandbox' }";
