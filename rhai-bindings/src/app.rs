@@ -61,9 +61,12 @@ pub fn run(leave: Leave) -> i32 {
 
 fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
     logging::start(variable)?;
-    let output = Output::new(variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"));
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    let output = Output::new(dumb || variable("NO_COLOR").is_some_and(|value| !value.is_empty()));
     let interrupt = Arc::new(Interrupt::default());
-    let shell = cli.command.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
+    // A terminal that cannot move its cursor is no place for a line editor.
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
+    let shell = cli.command.is_none() && terminal;
     let received = signals::listen(Arc::clone(&interrupt), shell, leave);
     let received = received.map_err(|error| format!("cannot listen for signals: {error}"))?;
     let app = App { output, interrupt, received };
@@ -139,7 +142,9 @@ impl App {
         // Rows may still be arriving, so Ctrl-C has to be heard here too.
         let running = interpreter.session.interrupt.resume();
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let done = show::write(&mut out, value, format, self.output.canvas(usize::MAX)).and_then(|()| Ok(out.flush()?));
+        let done = show::write(&mut out, value, format, self.output.canvas(usize::MAX));
+        // What came before a failure is an answer too.
+        let done = out.flush().map_err(NotShown::from).and(done);
         drop(running);
         drop(out.into_parts());
         match done {

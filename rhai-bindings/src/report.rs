@@ -201,6 +201,12 @@ fn from_map(report: &mut Report, map: &Map) {
     if text("sent").is_some_and(|sent| sent == "maybe") {
         report.notes.push(("outcome", "unknown: the request was sent, and no answer came".to_owned()));
     }
+    // A change that stopped on its way says how far it came.
+    let report_of_change = map.get("report").and_then(|report| report.read_lock::<Map>());
+    let steps =
+        report_of_change.and_then(|report| report.get("steps").cloned()).and_then(|steps| steps.into_array().ok());
+    let steps = steps.unwrap_or_default();
+    report.notes.extend(steps.iter().map(|step| ("step", crate::table::text(step, etcdsh_core::args::Kind::Map))));
     let causes = map.get("causes").and_then(|causes| causes.clone().into_typed_array::<String>().ok());
     report.notes.extend(causes.unwrap_or_default().into_iter().map(|cause| ("cause", cause)));
 }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::cluster::Cluster;
 use crate::error::Thrown;
 use crate::stream::Rows;
-use crate::table::{self, Canvas, heads};
+use crate::table::{self, Canvas, form};
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -83,8 +84,18 @@ pub fn text(value: &Dynamic, canvas: Canvas) -> String {
     if value.is_unit() {
         return String::new();
     }
-    let text = value.read_lock::<ImmutableString>().map(|text| text.to_string());
-    etcdsh_core::units::escape(&text.unwrap_or_else(|| format!("{value:?}")))
+    etcdsh_core::units::escape(&words(value))
+}
+
+/// Shows what is neither a table nor a record: text as it is, a handle in words, the rest as Rhai writes it.
+fn words(value: &Dynamic) -> String {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        text.to_string()
+    } else if let Some(cluster) = value.read_lock::<Cluster>() {
+        cluster.to_string()
+    } else {
+        format!("{value:?}")
+    }
 }
 
 /// Reads what a stream still has into an array, so that it can be looked at twice.
@@ -120,14 +131,17 @@ impl Serialize for Json<'_> {
             serializer.collect_seq(bytes.iter())
         } else if let Some(map) = value.read_lock::<Map>() {
             let mut fields = serializer.serialize_map(Some(map.len()))?;
-            for head in heads(&map) {
-                let value = map.get(head.name.as_str()).unwrap_or(&Dynamic::UNIT);
-                fields.serialize_entry(&head.name, &Json(value))?;
+            match form(&map) {
+                Some(form) => {
+                    for column in form {
+                        fields.serialize_entry(column.name, &Json(map.get(column.name).unwrap_or(&Dynamic::UNIT)))?;
+                    }
+                }
+                None => map.iter().try_for_each(|(name, value)| fields.serialize_entry(name.as_str(), &Json(value)))?,
             }
             fields.end()
         } else {
-            // A handle or a function has no other form than its words.
-            serializer.serialize_str(&value.to_string())
+            serializer.serialize_str(&words(value))
         }
     }
 }

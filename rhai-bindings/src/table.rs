@@ -45,17 +45,20 @@ fn collect(columns: &'static [Column], forms: &mut Vec<&'static [Column]>) {
 }
 
 /// A column of a table at hand.
-#[derive(Debug, Clone)]
-pub struct Head {
-    /// Its name.
-    pub name: String,
+struct Head {
+    name: String,
     kind: Kind,
 }
 
-/// Returns the columns of a map in order: the catalogue's, where the map has exactly the columns of one of its answers.
-pub fn heads(map: &Map) -> Vec<Head> {
-    let known = FORMS.iter().find(|form| form.len() == map.len() && form.iter().all(|c| map.contains_key(c.name)));
-    match known {
+/// Returns the columns that a map has in the catalogue, where it has exactly those of one of its answers.
+pub fn form(map: &Map) -> Option<&'static [Column]> {
+    let fits = |form: &&&'static [Column]| form.len() == map.len() && form.iter().all(|c| map.contains_key(c.name));
+    FORMS.iter().find(fits).copied()
+}
+
+/// Returns the columns of a map in order; those of a map that a script has made, in the order of the alphabet.
+fn heads(map: &Map) -> Vec<Head> {
+    match form(map) {
         Some(form) => form.iter().map(|c| Head { name: c.name.to_owned(), kind: c.kind }).collect(),
         None => map.keys().map(|name| Head { name: name.to_string(), kind: Kind::Map }).collect(),
     }

@@ -47,6 +47,8 @@ struct Shell {
     functions: AST,
     /// The text of everything typed so far.
     typed: String,
+    /// The imports so far. A module is in reach only of the text that it is imported in, so they are repeated.
+    imports: String,
 }
 
 /// Runs the shell until its user leaves, and returns the exit code.
@@ -57,8 +59,9 @@ pub fn run(interpreter: Interpreter, output: Arc<Output>, received: &Received) -
     let interpreter = Arc::new(interpreter);
     let shared = complete::Shared::new(Arc::clone(&interpreter))?;
     let mut editor = editor(&interpreter, &shared, &output);
-    let (scope, functions, typed) = (Scope::new(), AST::empty(), String::new());
-    let mut shell = Shell { interpreter, output, shared, scope, functions, typed };
+    let (scope, functions) = (Scope::new(), AST::empty());
+    let (typed, imports) = Default::default();
+    let mut shell = Shell { interpreter, output, shared, scope, functions, typed, imports };
     shell.say(&format!("etcdsh {}. `.help` helps, Tab completes, Ctrl-D leaves.", env!("CARGO_PKG_VERSION")));
     let code = loop {
         if let Some(code) = received.terminated() {
@@ -130,6 +133,16 @@ fn topic(line: &str) -> Option<&str> {
     line.strip_prefix('?').or_else(|| line.strip_suffix('?').filter(name))
 }
 
+/// Says whether a line is an import and nothing else.
+fn is_import(line: &str) -> bool {
+    let pieces = scan::scan(line);
+    let word = pieces.first().and_then(|piece| line.get(piece.range.clone()));
+    let ends = |piece: &scan::Piece| piece.kind == scan::Kind::Mark(';');
+    word == Some("import")
+        && !line.trim().contains('\n')
+        && pieces.iter().position(ends).is_none_or(|at| at + 1 == pieces.len())
+}
+
 impl Shell {
     /// Does what a line says; returns an exit code if it says to leave.
     fn handle(&mut self, line: &str, editor: &mut Reedline) -> Option<i32> {
@@ -191,7 +204,10 @@ impl Shell {
         let before = self.typed.lines().count();
         self.typed.push_str(line.trim_end());
         self.typed.push('\n');
-        let padded = format!("{}{line}", "\n".repeat(before));
+        let padded = match before.checked_sub(1) {
+            Some(above) => format!("{}{}\n{line}", "\n".repeat(above), self.imports),
+            None => line.to_owned(),
+        };
         let ast = self.interpreter.compile(SOURCE, &padded);
         self.interpreter.sources.keep(SOURCE, &self.typed);
         self.functions.combine(ast?);
@@ -199,6 +215,10 @@ impl Shell {
         let done = self.interpreter.evaluate(&mut self.scope, &self.functions);
         self.functions.clear_statements();
         let value = done?;
+        if is_import(line) {
+            self.imports.push_str(line.trim().trim_end_matches(';'));
+            self.imports.push_str("; ");
+        }
         let session = Arc::clone(&self.interpreter.session);
         let running = session.interrupt.resume();
         let streamed = value.is::<crate::stream::Rows>();

@@ -107,6 +107,15 @@ fn what_was_defined_stays() {
 }
 
 #[test]
+fn a_module_stays_imported() {
+    let shell = Shell::start(1);
+    std::fs::write(shell.cluster.home().join("tools.rhai"), "fn answer() { 42 }").unwrap();
+    assert_eq!(shell.run("import \"tools\" as tools;"), "");
+    assert_eq!(shell.run("tools::answer()"), "42");
+    assert_eq!(shell.run("tools::answer() + 1"), "43");
+}
+
+#[test]
 fn input_goes_on_until_it_is_whole() {
     let shell = Shell::start(1);
     shell.terminal.type_in(&format!("fn add(a, b) {{{ENTER}"));
