@@ -57,7 +57,7 @@ fn columns_and_types_are_those_of_the_card() {
 #[test]
 fn a_broken_member_has_a_row_in_every_table() {
     let cluster = Running::three("3.6").unwrap();
-    etcdsh_tests::driver().block_on(cluster.sandbox.member("infra3").unwrap().kill()).unwrap();
+    cluster.kill(&["infra3"]);
     let script = "$env.ETCDSH_PROFILE = 'sandbox'; {health: (etcd health | select name verdict error | sort-by name), \
                   status: (etcd status | get name | sort), quorum: (etcd quorum)} | to json --raw";
     let said = cluster.nu(script).json();
@@ -105,8 +105,9 @@ fn a_change_reports_what_it_did() {
 #[test]
 fn a_refused_change_says_why() {
     let cluster = Running::three("3.6").unwrap();
-    etcdsh_tests::driver().block_on(cluster.sandbox.member("infra3").unwrap().kill()).unwrap();
-    let Caught { code, details, .. } = cluster.caught("etcd member remove infra1 --profile sandbox");
+    let [gone, there] = cluster.followers().try_into().unwrap();
+    cluster.kill(&[&gone]);
+    let Caught { code, details, .. } = cluster.caught(&format!("etcd member remove {there} --profile sandbox"));
     assert_eq!(code, "etcd::quorum_at_risk", "{details:#}");
     let inner = details["inner"].as_array().unwrap().iter().find(|inner| inner["code"] == "etcd::report").unwrap();
     let read = format!("r#'{}'#", inner["msg"].as_str().unwrap());
