@@ -78,3 +78,15 @@ fn recovery_brings_a_member_with_stale_data_back(
     let output = script(&cluster, name, false, &["infra2"]);
     assert!(!output.status.success() && text(&output).contains("nothing to recover"), "{}", text(&output));
 }
+
+#[test]
+fn the_tour_of_try_comes_back_to_a_healthy_cluster() {
+    let cluster = Running::three("3.6").unwrap();
+    let output = script(&cluster, "../xtask/tour.nu", false, &[]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("> etcd health | select name role verdict error"), "commands are shown: {said}");
+    assert!(said.contains("is out of range"), "the member was broken: {said}");
+    assert!(!said.contains("│ ... │"), "every table fits a terminal: {said}");
+    assert_eq!(cluster.call("quorum", json!({})).unwrap()["verdict"], "healthy");
+}
