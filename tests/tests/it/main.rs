@@ -27,6 +27,7 @@ mod rhai;
 mod sandbox;
 mod scripts;
 mod server_rules;
+mod snapshot;
 mod terminal;
 mod tls;
 mod views;
