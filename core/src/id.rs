@@ -1,5 +1,6 @@
 //! The identities of etcd. They are unsigned 64-bit numbers, which neither face can hold exactly, so everywhere outside this
-//! file they are text in lower hex, as etcdctl prints them.
+//! file they are text in lower hex, as etcdctl prints them: a lease with all of its sixteen digits, the others without leading
+//! zeros.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +8,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 macro_rules! hex_id {
-    ($(#[$meta:meta])* $name:ident) => {
+    ($(#[$meta:meta])* $name:ident, $format:literal) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:x}", self.0)
+                write!(f, $format, self.0)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:x}", self.0)
+                write!(f, $format, self.0)
             }
         }
 
@@ -54,15 +55,15 @@ macro_rules! hex_id {
 
 hex_id! {
     /// The identity of a member; a member that is removed and added again gets another one.
-    MemberId
+    MemberId, "{:x}"
 }
 hex_id! {
     /// The identity of a cluster, made when it was bootstrapped or restored.
-    ClusterId
+    ClusterId, "{:x}"
 }
 hex_id! {
     /// The identity of a lease.
-    LeaseId
+    LeaseId, "{:016x}"
 }
 
 /// The text is not an id.
@@ -103,5 +104,17 @@ mod tests {
         let id = MemberId(u64::MAX - 1);
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"fffffffffffffffe\"");
         assert_eq!(id.to_string().parse::<MemberId>().unwrap(), id);
+    }
+
+    #[test]
+    fn a_lease_is_written_with_all_of_its_digits_and_read_without() {
+        let lease = LeaseId(0x1234);
+        assert_eq!((lease.to_string(), format!("{lease:?}")), ("0000000000001234".to_owned(), lease.to_string()));
+        assert_eq!(serde_json::to_string(&lease).unwrap(), "\"0000000000001234\"");
+        for text in ["1234", "0x1234", "0000000000001234"] {
+            assert_eq!(text.parse(), Ok(lease));
+        }
+        assert_eq!(MemberId(0x1234).to_string(), "1234");
+        assert_eq!(ClusterId(0x1234).to_string(), "1234");
     }
 }
