@@ -10,7 +10,7 @@ use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Plan, Step};
 use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table};
 use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped};
-use crate::change::view::{ClusterView, MemberView};
+use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
 use crate::error::{Error, Result, Sent};
 use crate::event::Event;
@@ -121,15 +121,11 @@ struct Run<'r, 'c> {
 impl Run<'_, '_> {
     /// Takes one step: looks, checks, writes down what it means to do, does it, and waits until it is true.
     async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<(Outcome, String)> {
-        let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await?;
+        let view = self.look(step).await?;
         self.ctx.check_cancel()?;
-        if view.cluster_id != self.approved.plan().cluster_id {
-            return Err(OtherCluster { planned: self.approved.plan().cluster_id, found: view.cluster_id }.into());
-        }
         if let Some(detail) = self.already(&step.action, &view) {
             return Ok((Outcome::Already, detail));
         }
-        self.approved.still_allows(step, &view)?;
         journal.write(Entry::Intent { number: at + 1, step })?;
         match self.act(&step.action, &view).await {
             Ok(()) => {}
@@ -139,31 +135,35 @@ impl Run<'_, '_> {
         self.settle(&step.action).await.map(|detail| (Outcome::Done, detail))
     }
 
-    /// Says why nothing has to be done, where that is so.
+    /// Looks until a step may be taken: what only needs time is waited for, and everything else is refused at once.
+    async fn look(&self, step: &Step) -> Result<ClusterView> {
+        let (ctx, cluster, approved) = (self.ctx, self.cluster, self.approved);
+        until(ctx, "the learner has caught up", self.bound, async || {
+            let view = ctx.unless_cancelled(observe(cluster, Depth::Reads)).await?;
+            if view.cluster_id != approved.plan().cluster_id {
+                return Err(OtherCluster { planned: approved.plan().cluster_id, found: view.cluster_id }.into());
+            }
+            if view.already(&step.action).is_some() {
+                return Ok(Look::Ready(view));
+            }
+            match approved.still_allows(step, &view) {
+                Ok(()) => Ok(Look::Ready(view)),
+                Err(refused) if approved.still_allows(step, &view.caught_up()).is_ok() => {
+                    Ok(Look::NotYet(refused.reasons()))
+                }
+                Err(refused) => Err(refused.into()),
+            }
+        })
+        .await
+    }
+
+    /// Says why nothing has to be done, where that is so, and remembers which member was added before.
     fn already(&mut self, action: &Action, view: &ClusterView) -> Option<String> {
-        match action {
-            Action::AddMember { peer_urls, learner, .. } => {
-                let same = |m: &&MemberView| same_urls(&m.member.peer_urls, peer_urls) && !m.member.started();
-                let found = view.members.iter().find(same).filter(|m| m.member.is_learner == *learner)?;
-                self.added = Some(found.member.id);
-                Some(format!(
-                    "member {} with these peer URLs was added before, and has not started yet",
-                    found.member.id
-                ))
-            }
-            Action::RemoveMember { id } => view.get(*id).is_none().then(|| "it is not a member".to_owned()),
-            Action::PromoteMember { id } => {
-                view.get(*id).is_some_and(|m| !m.member.is_learner).then(|| "it votes".to_owned())
-            }
-            Action::UpdatePeerUrls { id, peer_urls } => view
-                .get(*id)
-                .is_some_and(|m| same_urls(&m.member.peer_urls, peer_urls))
-                .then(|| "it has these peer URLs".to_owned()),
-            Action::MoveLeader { to } => {
-                view.leader().is_some_and(|m| m.member.id == *to).then(|| "it leads".to_owned())
-            }
-            Action::StopMember { .. } => None,
+        let said = view.already(action)?;
+        if let Action::AddMember { peer_urls, learner, .. } = action {
+            self.added = view.added_before(peer_urls, *learner).map(|found| found.member.id);
         }
+        Some(said)
     }
 
     /// Sends the RPC of an action. A transfer goes to the leader, which alone takes it; everything else goes to the leader too
@@ -282,15 +282,6 @@ fn passes(action: &Action, code: &str) -> bool {
         "member_not_found" => matches!(action, Action::AddMember { .. }),
         _ => false,
     }
-}
-
-fn same_urls(a: &[String], b: &[String]) -> bool {
-    let sorted = |urls: &[String]| {
-        let mut urls: Vec<_> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
-        urls.sort();
-        urls
-    };
-    sorted(a) == sorted(b)
 }
 
 /// Returns what an added member is to be started with. etcd compares `ETCD_INITIAL_CLUSTER` with the membership list, so every

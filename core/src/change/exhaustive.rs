@@ -149,8 +149,10 @@ fn no_approved_step_costs_the_quorum(#[values(1, 2, 3, 4, 5)] voters: u32) {
             assert!(left > 0 && alive > left / 2, "{action:?} in {states:?} leaves {alive} of {left}");
             let next = view.after(&action);
             assert_eq!((next.voters().count(), next.healthy_voters()), (left, alive), "{action:?} in {states:?}");
-            // What the server would refuse is never approved either.
-            assert_eq!(server::accepts(&action, view), Ok(()), "{action:?} in {states:?}");
+            // What the server would refuse is never approved either, unless it will not be asked.
+            if view.already(&action).is_none() {
+                assert_eq!(server::accepts(&action, view), Ok(()), "{action:?} in {states:?}");
+            }
         }
     });
     // A test that approves nothing would prove nothing.

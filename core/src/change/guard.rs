@@ -62,6 +62,13 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         );
         refusals.push(refusal("no_quorum", message, "bring voters back first; `health` names those that are down"));
     }
+    if view.already(action).is_some() {
+        // Nothing will be sent; but the name of an unstarted member is nowhere yet, and will be what is given now.
+        if let Action::AddMember { name, .. } = action {
+            name_is_free(view, name, &mut refusals);
+        }
+        return refusals;
+    }
     match action {
         Action::AddMember { name, peer_urls, .. } => check_add(view, name, peer_urls, &mut refusals),
         Action::RemoveMember { id } => check_remove(view, *id, &mut refusals),
@@ -105,11 +112,15 @@ fn quorum_stays(action: &Action, view: &ClusterView, refusals: &mut Vec<Refusal>
 
 fn check_add(view: &ClusterView, name: &str, urls: &[String], refusals: &mut Vec<Refusal>) {
     urls_are_free(view.members.iter(), urls, refusals);
+    name_is_free(view, name, refusals);
+    same_scheme(view.members.iter(), urls, refusals);
+}
+
+fn name_is_free(view: &ClusterView, name: &str, refusals: &mut Vec<Refusal>) {
     if let Some(twin) = view.members.iter().find(|m| !name.is_empty() && m.member.name == name) {
         let message = format!("the name {name:?} is that of {}", label(view, twin.member.id));
         refusals.push(refusal("name_in_use", message, "choose another name, or remove the old member first"));
     }
-    same_scheme(view, urls, refusals);
 }
 
 fn urls_are_free<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[String], refusals: &mut Vec<Refusal>) {
@@ -122,15 +133,16 @@ fn urls_are_free<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[Strin
     }
 }
 
-/// A member whose peers speak TLS cannot join over plain HTTP, nor the other way round; it would be added and never come up.
-fn same_scheme(view: &ClusterView, urls: &[String], refusals: &mut Vec<Refusal>) {
+/// A member whose peers speak TLS cannot be reached over plain HTTP, nor the other way round; it would be in the list and never
+/// come up.
+fn same_scheme<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[String], refusals: &mut Vec<Refusal>) {
     let scheme = |url: &String| url.split_once("://").map(|(scheme, _)| scheme.to_owned());
-    let mut used: Vec<_> = view.members.iter().flat_map(|m| m.member.peer_urls.iter().filter_map(scheme)).collect();
+    let mut used: Vec<_> = others.flat_map(|m| m.member.peer_urls.iter().filter_map(scheme)).collect();
     used.sort();
     used.dedup();
     let [only] = used.as_slice() else { return };
     if let Some(url) = urls.iter().find(|url| scheme(url).as_ref() != Some(only)) {
-        let message = format!("every member's peer URL is {only}, and {url} is not");
+        let message = format!("every other member's peer URL is {only}, and {url} is not");
         refusals.push(refusal("peer_scheme_differs", message, format!("give an {only} URL")));
     }
 }
@@ -170,7 +182,9 @@ fn check_promote(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) 
 }
 
 fn check_update(view: &ClusterView, id: MemberId, urls: &[String], refusals: &mut Vec<Refusal>) {
-    urls_are_free(view.members.iter().filter(|m| m.member.id != id), urls, refusals);
+    let others = || view.members.iter().filter(|m| m.member.id != id);
+    urls_are_free(others(), urls, refusals);
+    same_scheme(others(), urls, refusals);
     let is_learner = view.get(id).is_some_and(|m| m.member.is_learner);
     if let Some(version) = view.oldest_version()
         && is_learner
@@ -250,6 +264,15 @@ pub fn approve(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Appro
     }
 }
 
+/// Judges a plan as [`approve`] does, where there is time: what is refused only because a learner has not caught up yet is
+/// approved, and its step waits for that.
+///
+/// # Errors
+/// The refusals that time does not heal, with the others.
+pub fn approve_in_time(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Approved, Refused> {
+    approve(plan.clone(), view, allow).or_else(|refused| approve(plan, &view.caught_up(), allow).map_err(|_| refused))
+}
+
 fn not_allowed(refusals: Vec<Refusal>, allow: &[String]) -> Vec<Refusal> {
     refusals.into_iter().filter(|refusal| !allow.contains(&refusal.code)).collect()
 }
@@ -272,12 +295,19 @@ pub fn check_allow(allow: &[String]) -> Result<(), crate::args::BadArgument> {
 
 /// A plan was refused.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{operation} is refused: {}", .refusals.iter().map(|r| r.message.as_str()).collect::<Vec<_>>().join("; "))]
+#[error("{operation} is refused: {}", self.reasons())]
 pub struct Refused {
     /// The operation, by its words.
     pub operation: &'static str,
     /// Why.
     pub refusals: Vec<Refusal>,
+}
+
+impl Refused {
+    /// Returns what is wrong, in one line.
+    pub fn reasons(&self) -> String {
+        self.refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl Fault for Refused {

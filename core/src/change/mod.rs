@@ -10,6 +10,8 @@ pub mod plan;
 pub mod report;
 pub mod server;
 pub mod stopped;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use std::marker::PhantomData;
@@ -88,7 +90,7 @@ impl<C: Change> Operation for Changing<C> {
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
-        let approved = guard::approve(plan, &view, &options.allow)?;
+        let approved = guard::approve_in_time(plan, &view, &options.allow)?;
         execute::execute(ctx, approved, &view, options.wait.duration().max(Duration::from_secs(1))).await
     }
 }

@@ -223,11 +223,51 @@ impl ClusterView {
         }
     }
 
+    /// Says why an action has nothing to do, where that is so. Only a list that a quorum has confirmed can tell.
+    pub fn already(&self, action: &Action) -> Option<String> {
+        let said = match action {
+            Action::AddMember { peer_urls, learner, .. } => {
+                let id = self.added_before(peer_urls, *learner)?.member.id;
+                format!("member {id} with these peer URLs was added before, and has not started yet")
+            }
+            Action::RemoveMember { id } if self.get(*id).is_none() => "it is not a member".to_owned(),
+            Action::PromoteMember { id } if !self.get(*id)?.member.is_learner => "it votes".to_owned(),
+            Action::UpdatePeerUrls { id, peer_urls } if same_urls(&self.get(*id)?.member.peer_urls, peer_urls) => {
+                "it has these peer URLs".to_owned()
+            }
+            Action::MoveLeader { to } if self.leader()?.member.id == *to => "it leads".to_owned(),
+            _ => return None,
+        };
+        self.confirmed.then_some(said)
+    }
+
+    /// Returns the member that was added with these peer URLs and this kind, and has never started.
+    pub fn added_before(&self, peer_urls: &[String], learner: bool) -> Option<&MemberView> {
+        let waits = |m: &&MemberView| !m.member.started() && m.member.is_learner == learner;
+        self.members.iter().filter(waits).find(|m| same_urls(&m.member.peer_urls, peer_urls))
+    }
+
+    /// Returns what this will be when every learner that answers has caught up.
+    #[must_use]
+    pub fn caught_up(&self) -> ClusterView {
+        let mut next = self.clone();
+        let newest = self.members.iter().filter_map(MemberView::known).map(|status| status.raft_index).max();
+        for learner in next.members.iter_mut().filter(|m| m.member.is_learner) {
+            if let (Some(Ok(status)), Some(newest)) = (&mut learner.status, newest) {
+                status.raft_applied_index = newest;
+            }
+        }
+        next
+    }
+
     /// Returns what a step would make of this: the prediction that the guards judge. It is on the safe side: a new member
     /// counts as not started, a stopped one as gone, and one whose peer URLs change as unreachable.
     #[must_use]
     pub fn after(&self, action: &Action) -> ClusterView {
         let mut next = self.clone();
+        if self.already(action).is_some() {
+            return next;
+        }
         match action {
             Action::AddMember { peer_urls, learner, .. } => next.members.push(MemberView {
                 member: Member {
@@ -299,6 +339,16 @@ impl ClusterView {
             }
         }
     }
+}
+
+/// Says whether two lists hold the same URLs, in whatever order.
+pub fn same_urls(a: &[String], b: &[String]) -> bool {
+    let sorted = |urls: &[String]| {
+        let mut urls: Vec<_> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        urls.sort();
+        urls
+    };
+    sorted(a) == sorted(b)
 }
 
 /// Returns how many of so many voters have to agree.
