@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use etcdsh_core::blocking::Driver;
+use etcdsh_core::change::view::MemberView;
 use etcdsh_core::change::{ClusterView, Depth, observe};
 use etcdsh_core::endpoint::Endpoint;
 use etcdsh_core::error::Result;
@@ -123,6 +124,20 @@ impl Running {
     pub fn view_with(&self, profile: &Profile) -> Result<ClusterView> {
         let cluster = driver().cluster(profile.clone())?;
         driver().block_on(observe(&cluster, Depth::Reads))
+    }
+
+    /// Waits until the members have agreed on the version of their data. They serve some seconds before that; from 3.6 on they
+    /// tell it, and mark snapshots with it.
+    pub fn settled(&self) {
+        let minor = self.tools.version.rsplit_once('.').expect("a version has three numbers").0;
+        let agreed = (!matches!(minor, "3.4" | "3.5")).then(|| format!("{minor}.0"));
+        until("the version of the data is settled", || {
+            let view = self.view().map_err(|error| format!("{error:?}"))?;
+            let of = |m: &MemberView| m.known().map(|status| status.storage_version.clone());
+            let versions: Vec<_> = view.members.iter().map(of).collect();
+            let good = versions.iter().all(|version| version.as_ref() == Some(&agreed));
+            if good { Ok(()) } else { Err(format!("{versions:?}")) }
+        });
     }
 
     /// Returns the name of the leader, once there is one.

@@ -9,6 +9,7 @@
 
 mod background;
 mod caller;
+mod calls;
 pub mod certs;
 mod cluster;
 mod home;
@@ -19,6 +20,7 @@ pub mod proxy;
 mod tools;
 
 pub use caller::{Caller, record};
+pub use calls::calls;
 pub use cluster::{Running, driver, free_port, json, run};
 pub use home::{Caught, Home, Said, Silent};
 pub use look::{column, row, until, until_within};

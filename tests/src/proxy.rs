@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::Notify;
 
 use crate::background::{Background, listen};
 
@@ -73,6 +74,7 @@ struct Shared {
     arms: AtomicUsize,
     fired: AtomicUsize,
     connections: AtomicUsize,
+    cut: Notify,
 }
 
 /// The proxy; it ends when it is dropped.
@@ -121,6 +123,11 @@ impl Proxy {
         *self.shared.lock() = None;
     }
 
+    /// Ends every connection that there is, also one that a fault holds.
+    pub fn cut(&self) {
+        self.shared.cut.notify_waiters();
+    }
+
     /// Returns how often a fault has fired.
     pub fn fired(&self) -> usize {
         self.shared.fired.load(Ordering::SeqCst)
@@ -162,7 +169,10 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         let up = Pipe::new(Way::Up, &shared).run(from_client, to_server);
         let down = Pipe::new(Way::Down, &shared).run(from_server, to_client);
-        tokio::try_join!(up, down).err()
+        tokio::select! {
+            ended = async { tokio::try_join!(up, down) } => ended.err(),
+            () = shared.cut.notified() => Some(Broken::Closed),
+        }
     };
     if let Some(Broken::Reset) = broken {
         let _ = (client.set_zero_linger(), server.set_zero_linger());

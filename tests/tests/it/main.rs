@@ -12,6 +12,8 @@ mod disk;
 mod failing;
 mod faults;
 mod hostile;
+mod keys;
+mod members;
 mod nu_answers;
 mod nu_complete;
 mod nu_errors;

@@ -39,6 +39,7 @@ fn status(cluster: &Running, file: &Path) -> Json {
 #[rstest]
 fn a_snapshot_is_what_etcdutl_expects(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
     let Some(cluster) = Running::three(version) else { return };
+    cluster.settled();
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a.db");
     let value = "x".repeat(1 << 20);

@@ -71,6 +71,7 @@ fn a_whole_cluster_is_as_etcdctl_shows_it(
     #[values(true, false)] tls: bool,
 ) {
     let Some(cluster) = Running::start(version, Options { tls, ..Options::default() }) else { return };
+    cluster.settled();
     let leader = cluster.leader();
     let theirs: Json = serde_json::from_str(&cluster.etcdctl(&["member", "list", "-w", "json"])).unwrap();
     let status: Json = serde_json::from_str(&cluster.etcdctl(&["endpoint", "status", "-w", "json"])).unwrap();
