@@ -49,6 +49,8 @@ static ANSWERS: &[Answer] = &[
     no("revision of auth store is old", "unauthenticated").about_token(),
     no("invalid user ID or password", "unauthenticated").help("check the user and the password"),
     no("user name not found", "unauthenticated").help("check the user"),
+    // So says a stream of a server before 3.6.
+    no("auth: user not found", "unauthenticated").help("check the user"),
     no("permission denied", "permission_denied")
         .help("use a user with the role that this needs; most of it needs root"),
     no("authentication is not enabled", "auth_not_enabled"),

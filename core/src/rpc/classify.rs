@@ -88,6 +88,7 @@ mod tests {
         false
     )]
     #[case(Code::PermissionDenied, "etcdserver: permission denied", "permission_denied", "answered", false)]
+    #[case(Code::Unknown, "auth: user not found", "unauthenticated", "answered", false)]
     #[case(Code::Unknown, "auth: permission denied", "permission_denied", "answered", false)]
     #[case(
         Code::FailedPrecondition,
