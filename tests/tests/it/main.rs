@@ -7,7 +7,9 @@
     reason = "what a test cannot go on without ends it"
 )]
 
+mod auth;
 mod boundaries;
+mod can;
 mod disk;
 mod failing;
 mod faults;
