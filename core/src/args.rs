@@ -61,6 +61,10 @@ pub enum Kind {
     Member,
     /// The name of a profile.
     Profile,
+    /// The name of a sandbox.
+    Sandbox,
+    /// The name of a member of a sandbox.
+    SandboxMember,
     /// A callback.
     Hook,
     /// One word of a closed set.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::card::{Effect, Target};
 use crate::context::{Context, HookFn};
-use crate::error::{Error, Interrupted, Result};
+use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
 use crate::operation::Entry;
 use crate::places::Places;
@@ -20,6 +20,9 @@ use crate::report::Answer;
 use crate::rpc::Cluster;
 use crate::stream::panicked;
 use crate::value::Record;
+
+/// What to do when nobody is there, where nobody said where to look.
+const ASSUMED: &str = "no cluster was named, so this machine was asked; name one by its profile or its endpoints";
 
 /// Runs operations for a synchronous caller, and keeps connections between calls.
 pub struct Driver {
@@ -68,7 +71,8 @@ impl Driver {
             (Target::Cluster, Some(profile)) => Some(self.cluster(profile)?),
             _ => None,
         };
-        self.block_on(async {
+        let assumed = cluster.as_ref().is_some_and(|cluster| cluster.profile().assumed);
+        let answer = self.block_on(async {
             let ctx = Context { cluster, places, cancel: cancel.clone(), hooks, events };
             let work = AssertUnwindSafe(entry.run(&ctx, args)).catch_unwind();
             let done = if entry.card.effect == Effect::Reads {
@@ -81,7 +85,8 @@ impl Driver {
                 work.await
             };
             done.unwrap_or_else(|panic| Err(panicked(&*panic)))
-        })
+        });
+        answer.map_err(|error| if assumed && error.sent() == Some(Sent::Never) { error.advise(ASSUMED) } else { error })
     }
 
     /// Returns the connections to a cluster, kept from an earlier call with the same profile where there was one.

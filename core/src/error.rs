@@ -78,12 +78,13 @@ struct Inner {
     fault: Box<dyn Fault>,
     argument: Option<String>,
     endpoint: Option<String>,
+    advice: Option<&'static str>,
     native: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl<F: Fault> From<F> for Error {
     fn from(fault: F) -> Self {
-        Error(Box::new(Inner { fault: Box::new(fault), argument: None, endpoint: None, native: None }))
+        Error(Box::new(Inner { fault: Box::new(fault), argument: None, endpoint: None, advice: None, native: None }))
     }
 }
 
@@ -119,9 +120,19 @@ impl Error {
         self.0.fault.code()
     }
 
+    /// Says what else to do about it, which only the caller of what failed can know.
+    #[must_use]
+    pub fn advise(mut self, advice: &'static str) -> Self {
+        self.0.advice = Some(advice);
+        self
+    }
+
     /// Returns what to do about it.
     pub fn help(&self) -> Option<String> {
-        self.0.fault.help()
+        match (self.0.fault.help(), self.0.advice) {
+            (Some(help), Some(advice)) => Some(format!("{help}; {advice}")),
+            (help, advice) => help.or_else(|| advice.map(str::to_owned)),
+        }
     }
 
     /// Returns the parameter that it belongs to.

@@ -10,7 +10,6 @@ use nu_plugin::{DynamicCompletionCall, EngineInterface, EvaluatedCall, PluginCom
 use nu_protocol::engine::{ArgType, Closure};
 use nu_protocol::{
     DynamicSuggestion, Example, HandlerGuard, LabeledError, PipelineData, ShellError, SignalAction, Signature, Spanned,
-    Type, Value as NuValue,
 };
 
 use crate::call::{Given, Spans, read};
@@ -166,55 +165,7 @@ impl PluginCommand for OpCommand {
             // Files are Nushell's own business.
             Kind::Path | Kind::List(Kind::Path) => None,
             // No answer would make Nushell offer files, so what cannot be suggested is an empty list.
-            kind => Some(complete::suggest(plugin, engine, &call.call, kind).unwrap_or_default()),
+            kind => Some(complete::suggest(plugin, engine, self.entry, &call.call, kind).unwrap_or_default()),
         }
-    }
-}
-
-/// A word that only holds other commands. Alone it shows their help.
-pub struct HelpCommand {
-    name: String,
-    description: String,
-}
-
-impl HelpCommand {
-    /// Makes the command of a word, or of several.
-    pub fn new(name: String) -> Self {
-        let description = format!("Show the commands that begin with `{name}`.");
-        HelpCommand { name, description }
-    }
-}
-
-impl PluginCommand for HelpCommand {
-    type Plugin = EtcdPlugin;
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn signature(&self) -> Signature {
-        Signature::build(&self.name).category(signature::category()).input_output_type(Type::Nothing, Type::String)
-    }
-
-    fn description(&self) -> &str {
-        &self.description
-    }
-
-    fn extra_description(&self) -> &str {
-        "You must use one of the following subcommands. Using this command as-is will only produce this help message."
-    }
-
-    fn search_terms(&self) -> Vec<&str> {
-        vec!["etcdctl", "cluster", "raft"]
-    }
-
-    fn run(
-        &self,
-        _plugin: &EtcdPlugin,
-        engine: &EngineInterface,
-        call: &EvaluatedCall,
-        _input: PipelineData,
-    ) -> Result<PipelineData, LabeledError> {
-        Ok(PipelineData::value(NuValue::string(engine.get_help()?, call.head), None))
     }
 }

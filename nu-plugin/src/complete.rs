@@ -9,6 +9,7 @@ use etcdsh_core::member::{Member, Membership};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile::{self, Settings};
 use etcdsh_core::rpc::{Cluster, Consistency};
+use etcdsh_core::sandbox::{MemberRow, Sandbox};
 use etcdsh_core::units::escape_word;
 use etcdsh_core::value::{Record, Value};
 use nu_plugin::EngineInterface;
@@ -21,8 +22,8 @@ use crate::settings::Shell;
 use crate::signature::params;
 use crate::syntax::{kebab, quote};
 
-/// How long a cluster may take to say who its members are; together with the questions to the shell below half a second.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// How long a cluster may take to say who its members are; together with what the shell does itself below half a second.
+const PATIENCE: Duration = Duration::from_millis(350);
 /// How long an answer is good for: Nushell asks anew with every letter.
 const FRESH: Duration = Duration::from_secs(3);
 
@@ -61,13 +62,21 @@ pub fn param(entry: &Entry, argument: &ArgType<'_>) -> Option<&'static Param> {
 pub fn suggest(
     plugin: &EtcdPlugin,
     engine: &EngineInterface,
+    entry: &Entry,
     call: &Call,
     kind: Kind,
 ) -> Option<Vec<DynamicSuggestion>> {
+    let deadline = Instant::now() + PATIENCE;
     match kind {
         Kind::Profile => {
             let shell = Shell::new(engine).ok()?;
-            Some(profiles(profile::names(shell.config().ok()?.as_ref(), &shell.places).ok()?))
+            Some(words(profile::names(shell.config().ok()?.as_ref(), &shell.places).ok()?))
+        }
+        Kind::Sandbox => Some(words(Sandbox::names(&Shell::new(engine).ok()?.places))),
+        Kind::SandboxMember => {
+            let sandbox = Sandbox::named(&Shell::new(engine).ok()?.places, &sandbox(entry, call)?).ok()?;
+            let row = |row: MemberRow| suggestion(&row.name, Some(row.state.word().to_owned()));
+            Some(sandbox.rows().ok()?.into_iter().map(row).collect())
         }
         Kind::Member | Kind::List(Kind::Member) => {
             let flags = settings(call)?;
@@ -77,8 +86,7 @@ pub fn suggest(
             if let Some(known) = plugin.members().get(&cluster) {
                 return Some(members(&known.members));
             }
-            let asked = cluster.membership(Consistency::Serializable, Instant::now() + PATIENCE);
-            let found = Arc::new(driver.block_on(asked).ok()?);
+            let found = Arc::new(driver.block_on(cluster.membership(Consistency::Serializable, deadline)).ok()?);
             plugin.members().put(cluster, Arc::clone(&found));
             Some(members(&found.members))
         }
@@ -86,8 +94,18 @@ pub fn suggest(
     }
 }
 
-fn profiles(names: Vec<String>) -> Vec<DynamicSuggestion> {
+fn words(names: Vec<String>) -> Vec<DynamicSuggestion> {
     names.iter().map(|name| suggestion(name, None)).collect()
+}
+
+/// Returns the name of the sandbox that is meant: what was typed, or else the default.
+fn sandbox(entry: &Entry, call: &Call) -> Option<String> {
+    let param = entry.all_params().find(|param| param.kind == Kind::Sandbox)?;
+    let mut flags = call.named_iter();
+    match flags.find(|(flag, ..)| flag.item == kebab(param.name)) {
+        Some((_, _, value)) => literal(value.as_ref()?)?.as_text().map(str::to_owned),
+        None => param.default.map(str::to_owned),
+    }
 }
 
 /// Suggests each member by its name, where that is enough to tell it, and by its id.

@@ -11,6 +11,7 @@ pub mod complete;
 pub mod error;
 pub mod log;
 pub mod notices;
+pub mod parent;
 pub mod settings;
 pub mod signature;
 pub mod syntax;
@@ -26,8 +27,9 @@ use etcdsh_core::error::Result;
 use etcdsh_core::operation::Entry;
 use nu_plugin::{MsgPackSerializer, Plugin, PluginCommand, serve_plugin};
 
-use crate::command::{HelpCommand, OpCommand};
+use crate::command::OpCommand;
 use crate::complete::MemberCache;
+use crate::parent::HelpCommand;
 
 /// Serves Nushell with these operations until it needs them no more. `--version` is for a person, and answered at once.
 pub fn serve(catalogue: &'static [Entry]) {
@@ -72,7 +74,9 @@ impl Plugin for EtcdPlugin {
 
     fn commands(&self) -> Vec<Box<dyn PluginCommand<Plugin = Self>>> {
         let parents = signature::parents(self.catalogue.iter().map(|entry| entry.card.name));
-        let parents = parents.into_iter().map(|name| Box::new(HelpCommand::new(name)) as Box<_>);
+        let names: Vec<String> = self.catalogue.iter().map(|entry| format!("etcd {}", entry.card.name)).collect();
+        let parent = |name| Box::new(HelpCommand::new(name, names.iter().map(String::as_str))) as Box<_>;
+        let parents = parents.into_iter().map(parent);
         let operations = self.catalogue.iter().map(|entry| Box::new(OpCommand::new(entry)) as Box<_>);
         parents.chain(operations).collect()
     }

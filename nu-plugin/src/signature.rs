@@ -15,6 +15,10 @@ const STREAMED: &str = "The rows arrive while they are read, and several of Nush
 `length`) pass over an error in the middle of such a stream. When it matters that every row has arrived, end the pipeline \
 with `collect`, `to json` or `save`, which fail then.";
 
+/// What follows the details of a command whose record holds tables.
+const FOLDED: &str = "Nushell folds tables and records inside a record; `get` with the name of a field shows what is in it, and \
+`table --expand` shows all of it.";
+
 /// Returns the category under which `help commands` lists everything of ours.
 pub fn category() -> Category {
     Category::Custom("etcd".to_owned())
@@ -69,7 +73,9 @@ fn shape(kind: Kind) -> SyntaxShape {
         Kind::Bool => SyntaxShape::Boolean,
         Kind::Int => SyntaxShape::Int,
         Kind::Float => SyntaxShape::Number,
-        Kind::Text | Kind::Member | Kind::Profile | Kind::Choice(_) => SyntaxShape::String,
+        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Choice(_) => {
+            SyntaxShape::String
+        }
         Kind::Octets => SyntaxShape::OneOf(vec![SyntaxShape::Binary, SyntaxShape::String]),
         Kind::Size => SyntaxShape::Filesize,
         Kind::Elapsed => SyntaxShape::Duration,
@@ -104,7 +110,8 @@ fn column_type(kind: Kind) -> Type {
         Kind::Bool => Type::Bool,
         Kind::Int => Type::Int,
         Kind::Float => Type::Float,
-        Kind::Text | Kind::Member | Kind::Profile | Kind::Choice(_) | Kind::Path => Type::String,
+        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember => Type::String,
+        Kind::Choice(_) | Kind::Path => Type::String,
         Kind::Size => Type::Filesize,
         Kind::Elapsed => Type::Duration,
         Kind::Time => Type::Date,
@@ -125,6 +132,10 @@ pub fn extra_description(entry: &Entry) -> String {
     }
     if let Shape::Stream(_) = entry.shape {
         parts.push(STREAMED.to_owned());
+    }
+    let folds = |column: &Column| matches!(column.kind, Kind::Record(_) | Kind::List(Kind::Record(_)));
+    if matches!(entry.shape, Shape::Record(columns) if columns.iter().any(folds)) {
+        parts.push(FOLDED.to_owned());
     }
     let title = match entry.shape {
         Shape::Record(_) | Shape::Maybe(_) => "The record has these fields:",

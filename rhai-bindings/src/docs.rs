@@ -49,7 +49,9 @@ pub fn kind(kind: Kind) -> String {
         Kind::Bool => "bool".to_owned(),
         Kind::Int => "int".to_owned(),
         Kind::Float => "float".to_owned(),
-        Kind::Text | Kind::Path | Kind::Member | Kind::Profile => "string".to_owned(),
+        Kind::Text | Kind::Path | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember => {
+            "string".to_owned()
+        }
         Kind::Octets => "string or blob".to_owned(),
         Kind::Size => "size".to_owned(),
         Kind::Elapsed => "duration".to_owned(),

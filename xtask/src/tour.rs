@@ -24,7 +24,7 @@ You are in nu, with the plugin loaded and the profile `sandbox` chosen. Try:
   etcd status                             every member: versions, sizes, raft
   etcd keys --prefix etcdsh-sandbox/      what was written while infra2 was down
   etcd sandbox kill infra1; etcd health   a power cut, and what the cluster says
-  etcd member remove infra1 --dry-run     what would be done, what guards say
+  etcd can remove infra2 | get refusals   what is refused then, and why
   etcd sandbox restart infra1             back again
   etcd snapshot save /tmp/backup.db       a backup
   etcd --help                             the rest; Tab completes members too

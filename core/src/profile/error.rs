@@ -27,10 +27,10 @@ pub enum BadSettings {
         found: &'static str,
     },
     /// A layer holds what does not fit.
-    #[error("a setting in {place} cannot be used")]
+    #[error("{place} cannot be used")]
     Layer {
-        /// The layer.
-        place: &'static str,
+        /// Where it stands: a variable, a file, a profile.
+        place: String,
         /// What is wrong.
         source: BadArgument,
     },
@@ -70,7 +70,6 @@ impl Fault for BadSettings {
     fn argument(&self) -> Option<&str> {
         match self {
             BadSettings::NoProfile { .. } | BadSettings::NotARecord { .. } => Some("profile"),
-            BadSettings::Layer { source, .. } => source.argument(),
             _ => None,
         }
     }

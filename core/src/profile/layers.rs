@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BadSettings, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, Secret, Settings, Tls, User};
+use super::{BadSettings, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, Secret, Settings, Tls, User, env};
 use crate::args::{Args, BadArgument, complete};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result, suggest};
+use crate::error::{Error, Fault, Result, suggest};
 use crate::places::Places;
 use crate::units::Elapsed;
 use crate::value::{Record, Value};
@@ -20,25 +20,6 @@ pub struct Layers<'a> {
     pub shell: Option<Record>,
 }
 
-/// The variables that are read, each with the setting it stands for.
-const VARIABLES: &[(&str, &str)] = &[
-    ("ETCDCTL_ENDPOINTS", "endpoints"),
-    ("ETCDCTL_CACERT", "cacert"),
-    ("ETCDCTL_CERT", "cert"),
-    ("ETCDCTL_KEY", "key"),
-    ("ETCDCTL_USER", "user"),
-    ("ETCDCTL_PASSWORD", "password"),
-    ("ETCDCTL_COMMAND_TIMEOUT", "timeout"),
-    ("ETCDCTL_DIAL_TIMEOUT", "connect_timeout"),
-];
-
-/// Variables of etcdctl that would change whom we talk to in a way that we do not offer. To pass over them would be worse than
-/// to say so.
-const REFUSED: &[(&str, &str)] = &[
-    ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "pin the server's certificate with tls_pin in place of not checking it"),
-    ("ETCDCTL_DISCOVERY_SRV", "give the endpoints themselves"),
-];
-
 /// Decides which cluster is meant.
 ///
 /// The layers are asked in order: the call's own flags, the caller's environment, the shell's configuration, `config.toml`.
@@ -50,19 +31,21 @@ const REFUSED: &[(&str, &str)] = &[
 pub fn resolve(layers: Layers<'_>, places: &Places) -> Result<Profile> {
     let mut found: Vec<Record> = Vec::new();
     let mut name = None;
-    let file = read_file(&places.config.join("config.toml"))?;
+    let path = places.config.join("config.toml");
+    let file = read_file(&path)?;
     let shell = layers.shell.unwrap_or_default();
-    for (layer, settings) in [
-        (Layer::Flags, layers.flags),
-        (Layer::Environment, from_env(layers.env)?),
-        (Layer::Shell, without_profiles(&shell)),
-        (Layer::File, without_profiles(&file)),
-    ] {
-        let settings = absolute_paths(settings, layer, places)?;
+    for layer in [Layer::Flags, Layer::Environment, Layer::Shell, Layer::File(&path)] {
+        let settings = match layer {
+            Layer::Flags => layers.flags.clone(),
+            Layer::Environment => env::read(layers.env)?,
+            Layer::Shell => without_profiles(&shell),
+            _ => without_profiles(&file),
+        };
+        let settings = checked(settings, layer, places)?;
         let chosen = settings.get("profile").and_then(Value::as_text).map(str::to_owned);
         found.push(settings);
         if let Some(chosen) = chosen {
-            found.push(absolute_paths(profile(&chosen, &shell, &file, places)?, Layer::Profile, places)?);
+            found.push(checked(profile(&chosen, &shell, &file, places)?, Layer::Profile(&chosen), places)?);
             name = Some(chosen);
             break;
         }
@@ -101,28 +84,12 @@ pub fn names(shell: Option<&Record>, places: &Places) -> Result<Vec<String>> {
 pub const SANDBOX_PROFILE: &str = "profile.toml";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Layer {
+enum Layer<'a> {
     Flags,
     Environment,
     Shell,
-    File,
-    Profile,
-}
-
-fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Record> {
-    for (variable, instead) in REFUSED {
-        if env(variable).is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0")) {
-            return Err(BadSettings::Variable { variable, instead }.into());
-        }
-    }
-    // Endpoints are often exported for etcdctl; who names a profile too means the profile, and nothing of the rest.
-    if let Some(profile) = env("ETCDSH_PROFILE").filter(|name| !name.is_empty()) {
-        return Ok([("profile", Value::Text(profile))].into_iter().collect());
-    }
-    let set = VARIABLES.iter().filter_map(|(variable, setting)| {
-        env(variable).filter(|value| !value.is_empty()).map(|value| (*setting, Value::Text(value)))
-    });
-    Ok(set.collect())
+    File(&'a Path),
+    Profile(&'a str),
 }
 
 fn without_profiles(layer: &Record) -> Record {
@@ -186,12 +153,13 @@ fn from_toml(name: &str, value: toml::Value, folder: &Path) -> Value {
 }
 
 /// Checks one layer, so that an error names the layer, and makes its paths absolute.
-fn absolute_paths(mut layer: Record, which: Layer, places: &Places) -> Result<Record> {
+fn checked(mut layer: Record, which: Layer<'_>, places: &Places) -> Result<Record> {
     let password = layer.remove("password");
     let given: Vec<String> =
         layer.iter().filter(|(_, v)| **v != Value::Null).map(|(name, _)| name.to_owned()).collect();
     let whole = complete(&[Settings::PARAMS], layer, &|path| places.absolute(path)).map_err(|e| e.in_layer(which))?;
-    Settings::read(whole.clone()).map_err(|error| error.in_layer(which))?;
+    let settings = Settings::read(whole.clone()).map_err(|error| error.in_layer(which))?;
+    check(&settings).map_err(|error| error.in_layer(which))?;
     let mut kept: Record = whole.into_iter().filter(|(name, _)| given.iter().any(|g| g == name)).collect();
     match password {
         None | Some(Value::Null) => {}
@@ -201,19 +169,32 @@ fn absolute_paths(mut layer: Record, which: Layer, places: &Places) -> Result<Re
     Ok(kept)
 }
 
+/// Checks what the type of a setting does not say.
+fn check(settings: &Settings) -> Result<(), BadArgument> {
+    for text in settings.endpoints.iter().flat_map(|entry| entry.split(',')) {
+        Endpoint::parse(text, false)?;
+    }
+    for (span, name) in [(settings.timeout, "timeout"), (settings.connect_timeout, "connect_timeout")] {
+        if span.is_some_and(|Elapsed(nanoseconds)| nanoseconds <= 0) {
+            return Err(BadArgument::invalid(name, "must be more than nothing", "give a duration such as \"5s\""));
+        }
+    }
+    Ok(())
+}
+
 trait InLayer {
-    fn in_layer(self, layer: Layer) -> Error;
+    fn in_layer(self, layer: Layer<'_>) -> Error;
 }
 
 impl InLayer for BadArgument {
-    fn in_layer(self, layer: Layer) -> Error {
+    fn in_layer(self, layer: Layer<'_>) -> Error {
         let place = match layer {
             // A flag is an argument of the call, and its error points at the flag itself.
             Layer::Flags => return self.into(),
-            Layer::Environment => "the environment (ETCDCTL_* variables)",
-            Layer::Shell => "the shell's configuration",
-            Layer::File => "config.toml",
-            Layer::Profile => "the chosen profile",
+            Layer::Environment => format!("the variable {}", env::variable(self.argument()).unwrap_or("ETCDCTL_*")),
+            Layer::Shell => "the shell's configuration".to_owned(),
+            Layer::File(path) => path.display().to_string(),
+            Layer::Profile(name) => format!("the profile {name:?}"),
         };
         BadSettings::Layer { place, source: self }.into()
     }
@@ -232,24 +213,20 @@ fn build(mut merged: Record, name: Option<String>) -> Result<Profile> {
             parsed.push(endpoint);
         }
     }
-    if parsed.is_empty() {
+    let assumed = parsed.is_empty();
+    if assumed {
         parsed.push(Endpoint::parse("127.0.0.1:2379", tls.is_set())?);
     }
-    let span = |span: Option<Elapsed>, name: &str, default| match span {
-        Some(Elapsed(nanoseconds)) if nanoseconds <= 0 => {
-            Err(BadArgument::invalid(name, "must be more than nothing", "give a duration such as \"5s\""))
-        }
-        Some(span) => Ok(span.duration()),
-        None => Ok(default),
-    };
+    let span = |span: Option<Elapsed>, default| span.map_or(default, Elapsed::duration);
     Ok(Profile {
         name,
         endpoints: parsed,
         user: read_user(user, password, password_file.as_deref())?,
         tls,
         cluster_id,
-        timeout: span(settings.timeout, "timeout", DEFAULT_TIMEOUT)?,
-        connect_timeout: span(settings.connect_timeout, "connect_timeout", DEFAULT_CONNECT_TIMEOUT)?,
+        timeout: span(settings.timeout, DEFAULT_TIMEOUT),
+        connect_timeout: span(settings.connect_timeout, DEFAULT_CONNECT_TIMEOUT),
+        assumed,
     })
 }
 
@@ -343,6 +320,8 @@ mod tests {
         let env = [("ETCDCTL_ENDPOINTS", "prod:1"), ("ETCDCTL_USER", "root:prod")];
         let profile = home.resolve(&[("profile", "dev")], &env, Some(shell("shell:1"))).unwrap();
         assert_eq!((endpoints(&profile), profile.user), (vec!["http://dev:1".to_owned()], None));
+        let unread = [("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "true"), ("ETCDCTL_ENDPOINTS", "what?")];
+        assert!(home.resolve(&[("profile", "dev")], &unread, None).is_ok());
         let env = [("ETCDCTL_ENDPOINTS", "prod:1"), ("ETCDSH_PROFILE", "dev")];
         let profile = home.resolve(&[], &env, Some(shell("shell:1"))).unwrap();
         assert_eq!((endpoints(&profile), profile.user), (vec!["http://dev:1".to_owned()], None));
@@ -353,7 +332,8 @@ mod tests {
         let home = Home::new("endpoint = \"typo:1\"\n");
         let error = home.resolve(&[], &[], None).unwrap_err();
         assert_eq!(error.code(), "invalid_config");
-        assert_eq!(error.in_one_line(), "a setting in config.toml cannot be used: there is no argument named endpoint");
+        let message = error.in_one_line();
+        assert!(message.ends_with("config.toml cannot be used: there is no argument named endpoint"), "{message}");
         assert_eq!(error.help().as_deref(), Some("did you mean endpoints?"));
         let home = Home::new("[profiles.prod]\nendpoints = \"a:1\"\n");
         let error = home.resolve(&[("profile", "prd")], &[], None).unwrap_err();
@@ -362,7 +342,12 @@ mod tests {
             ("there is no profile named \"prd\"".to_owned(), Some("did you mean prod?".to_owned()))
         );
         let error = home.resolve(&[], &[("ETCDCTL_COMMAND_TIMEOUT", "soon")], None).unwrap_err();
-        assert!(error.in_one_line().contains("the environment (ETCDCTL_* variables)"), "{error:?}");
+        assert!(error.to_string().contains("the variable ETCDCTL_COMMAND_TIMEOUT cannot be used"), "{error:?}");
+        let error = home.resolve(&[], &[("ETCDCTL_ENDPOINTS", "a:1,")], None).unwrap_err().in_one_line();
+        assert_eq!(error, "the variable ETCDCTL_ENDPOINTS cannot be used: the argument endpoints has an empty entry");
+        let home = Home::new("[profiles.prod]\ntimeout = \"0s\"\n");
+        let error = home.resolve(&[("profile", "prod")], &[], None).unwrap_err().in_one_line();
+        assert_eq!(error, "the profile \"prod\" cannot be used: the argument timeout must be more than nothing");
         let error = home.resolve(&[], &[("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", "true")], None).unwrap_err();
         assert!(error.help().unwrap().contains("tls_pin"));
         assert_eq!(home.resolve(&[("timeout", "0s")], &[], None).unwrap_err().argument(), Some("timeout"));

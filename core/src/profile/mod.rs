@@ -1,6 +1,7 @@
 //! Which cluster to talk to, and how. Settings come in layers, the most local first; each is a plain record that a front end
 //! has read, so that a flag, an environment variable, Nushell's configuration and the file all obey the same rules.
 
+mod env;
 mod error;
 mod layers;
 
@@ -36,9 +37,9 @@ crate::args! {
         password_file: Option<PathBuf>,
         /// The id that the cluster must have, in hex.
         cluster_id: Option<crate::id::ClusterId>,
-        /// How long an answer may take, everything included.
+        /// How long an answer may take, everything included; 5s unless something else is set.
         timeout: Option<Elapsed>,
-        /// How long connecting may take, the TLS handshake included.
+        /// How long connecting may take, the TLS handshake included; 2s unless something else is set.
         connect_timeout: Option<Elapsed>,
     }
 }
@@ -122,6 +123,8 @@ pub struct Profile {
     pub timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// Whether nothing said where to start, so that this machine is asked.
+    pub assumed: bool,
 }
 
 /// The bound of a call, where nothing else was said; etcdctl's.

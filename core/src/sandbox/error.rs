@@ -194,6 +194,12 @@ impl Fault for SandboxError {
             SandboxError::EtcdNotFound { .. } => {
                 "`cargo xtask setup` builds it, or name folders that hold it in ETCDSH_ETCD_DIR".to_owned()
             }
+            SandboxError::EtcdUnusable { .. } => "give a version such as 3.6, or the path of an etcd".to_owned(),
+            SandboxError::Ended { .. } => {
+                "if its data are lost, it comes back as a new member: `member remove`, `member add`, `sandbox wipe`, \
+                 `sandbox join`, `member promote`"
+                    .to_owned()
+            }
             SandboxError::State { help, .. } => (*help).to_owned(),
             SandboxError::HasData { .. } => "`sandbox wipe` moves it aside, so that the member starts empty".to_owned(),
             SandboxError::NoQuorum { .. } => "start the other members, or make a sandbox with more of them".to_owned(),

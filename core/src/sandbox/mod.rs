@@ -23,6 +23,7 @@ mod ready;
 mod session;
 mod start;
 mod state;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub use error::SandboxError;
 pub use guard::SandboxGuard;
 pub use member::{Member, MemberRow, ProcessState};
 pub use options::{MemberOptions, Options};
+pub use words::{SandboxMember, SandboxName};
 
 use crate::args::BadArgument;
 use crate::error::{Result, suggest};

@@ -33,6 +33,7 @@ impl Sandbox {
             cluster_id: None,
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            assumed: false,
         })
     }
 

@@ -35,7 +35,7 @@ impl Sandbox {
             let missing: Vec<String> = asked.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
             Ok(if missing.is_empty() { Look::Ready(()) } else { Look::NotYet(missing.join("; ")) })
         };
-        self.until(&format!("{} serve", names.join(", ")), bound, look).await
+        self.until(&format!("{} served", names.join(", ")), bound, look).await
     }
 
     /// Returns what keeps a member from serving, if anything does.

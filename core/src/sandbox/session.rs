@@ -115,8 +115,7 @@ impl<'a> Session<'a> {
 
     /// Pauses a member that runs.
     pub(super) async fn pause(&mut self, name: &str) -> Result<()> {
-        let help = "start it with `sandbox restart`, or see `sandbox list`";
-        self.expect(name, Condition::Running, help)?;
+        self.expect(name, Condition::Running, "only a running member can be paused; see `sandbox list`")?;
         self.signal(&[name.to_owned()], Signal::STOP)?;
         self.wait_condition(name, "it is paused", Condition::Paused).await
     }

@@ -5,18 +5,18 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::{Breakage, MemberRow};
+use crate::sandbox::{Breakage, MemberRow, SandboxMember, SandboxName};
 
 args! {
     /// Which member, and how.
     pub struct Args(
         /// The member, by its name.
-        member: String,
+        member: SandboxMember,
     ) {
         /// How: an old copy of its data, no data, or a damaged database.
         how: Breakage,
         /// The sandbox.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
     }
 }
 
@@ -31,7 +31,8 @@ impl Operation for SandboxBreak {
             below etcdsh-sandbox/ were written: it ends with `tocommit is out of range`. wiped takes its data away: it ends with \
             `has already been bootstrapped`. bad-disk overwrites the beginning of its database. What it had lies beside its \
             data dir, except for bad-disk. The leader may be broken too; another one is elected. Refused when the others would \
-            have no quorum.",
+            have no quorum. The way back: `member remove`, `member add` with the same peer URL, `sandbox wipe`, `sandbox join` with \
+            the start configuration, `member promote`.",
         search: &["corrupt", "damage", "disaster", "chaos", "rehearse"],
         effect: Effect::Destroys,
         capability: Capability::Sandbox,

@@ -5,19 +5,19 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::MemberRow;
+use crate::sandbox::{MemberRow, SandboxMember, SandboxName};
 use crate::units::Elapsed;
 
 args! {
     /// Which member, and how it starts.
     pub struct Args(
         /// The member, by the name that it is to have.
-        member: String,
+        member: SandboxMember,
     ) {
         /// What `member add` returned as ETCD_INITIAL_CLUSTER.
         initial_cluster: String,
         /// The sandbox.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
         /// How long the member may take until it serves; with 0s the command does not wait.
         wait: Elapsed = "60s",
     }

@@ -5,16 +5,16 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::MemberRow;
+use crate::sandbox::{MemberRow, SandboxMember, SandboxName};
 
 args! {
     /// Which member.
     pub struct Args(
         /// The member, by its name.
-        member: String,
+        member: SandboxMember,
     ) {
         /// The sandbox that it belongs to.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
     }
 }
 

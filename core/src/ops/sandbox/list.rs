@@ -5,13 +5,13 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::{MemberRow, Sandbox};
+use crate::sandbox::{MemberRow, Sandbox, SandboxName};
 
 args! {
     /// What to list.
     pub struct Args() {
         /// Only this sandbox.
-        name: Option<String>,
+        name: Option<SandboxName>,
     }
 }
 
@@ -36,7 +36,7 @@ impl Operation for SandboxList {
     type Report = Vec<MemberRow>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
-        let names = args.name.map_or_else(|| Sandbox::names(ctx.places()), |name| vec![name]);
+        let names = args.name.map_or_else(|| Sandbox::names(ctx.places()), |name| vec![name.to_string()]);
         let mut rows = Vec::new();
         for name in names {
             rows.extend(super::named(ctx, &name)?.rows()?);

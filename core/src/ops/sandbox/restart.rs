@@ -5,17 +5,17 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::MemberRow;
+use crate::sandbox::{MemberRow, SandboxMember, SandboxName};
 use crate::units::Elapsed;
 
 args! {
     /// What to restart.
     pub struct Args(
         /// The one member to restart; all of them when it is not given.
-        member: Option<String>,
+        member: Option<SandboxMember>,
     ) {
         /// The sandbox.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
         /// How long the members may take until they serve; with 0s the command does not wait.
         wait: Elapsed = "60s",
     }
@@ -43,6 +43,6 @@ impl Operation for SandboxRestart {
     type Report = Vec<MemberRow>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
-        super::named(ctx, &args.name)?.restart(args.member.as_deref(), args.wait.duration()).await
+        super::named(ctx, &args.name)?.restart(args.member.as_deref().map(String::as_str), args.wait.duration()).await
     }
 }

@@ -5,16 +5,16 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::sandbox::MemberRow;
+use crate::sandbox::{MemberRow, SandboxMember, SandboxName};
 
 args! {
     /// What to stop.
     pub struct Args(
         /// The one member to stop; its data stay. The whole sandbox is stopped and removed when no member is given.
-        member: Option<String>,
+        member: Option<SandboxMember>,
     ) {
         /// The sandbox.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
         /// Keep the folder with the data and the logs, so that `sandbox restart` can start it again.
         keep: bool,
     }

@@ -8,15 +8,16 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
 use crate::record;
+use crate::sandbox::{SandboxMember, SandboxName};
 
 args! {
     /// Which member.
     pub struct Args(
         /// The member, by its name.
-        member: String,
+        member: SandboxMember,
     ) {
         /// The sandbox that it belongs to.
-        name: String = "sandbox",
+        name: SandboxName = "sandbox",
     }
 }
 
@@ -57,6 +58,6 @@ impl Operation for SandboxWipe {
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Row> {
         let member = super::member(ctx, &args.name, &args.member)?;
         let moved_to = member.wipe().await?;
-        Ok(Row { sandbox: args.name, name: args.member, data_dir: member.data_dir(), moved_to })
+        Ok(Row { sandbox: args.name.to_string(), name: args.member.to_string(), data_dir: member.data_dir(), moved_to })
     }
 }

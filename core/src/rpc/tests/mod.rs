@@ -93,6 +93,7 @@ fn profile(endpoint: &str, tls: Tls) -> Profile {
         cluster_id: None,
         timeout: TIMEOUT,
         connect_timeout: CONNECT,
+        assumed: false,
     }
 }
 
