@@ -62,7 +62,7 @@ pub fn run(leave: Leave) -> i32 {
 fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
     logging::start(variable)?;
     let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-    let output = Output::new(dumb || variable("NO_COLOR").is_some_and(|value| !value.is_empty()));
+    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb);
     let interrupt = Arc::new(Interrupt::default());
     // A terminal that cannot move its cursor is no place for a line editor.
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
@@ -150,12 +150,17 @@ impl App {
         match done {
             Ok(()) => 0,
             Err(NotShown::Thrown(error)) => self.fail(interpreter, Failure::thrown(source, error)),
-            Err(NotShown::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => NO_READER,
-            Err(NotShown::Io(error)) => {
-                let _ = self.output.error(&format!("error: cannot write the result: {error}"));
-                FAILED
-            }
+            Err(NotShown::Io(error)) => self.not_written(&error),
         }
+    }
+
+    /// Says why a result was not written, unless its reader has left, and returns the exit code.
+    fn not_written(&self, error: &io::Error) -> i32 {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return NO_READER;
+        }
+        let _ = self.output.error(&format!("error: cannot write the output: {error}"));
+        FAILED
     }
 
     /// Tells the user about a failure, and returns the exit code.
@@ -164,8 +169,12 @@ impl App {
             Failure::Syntax { .. } => MISUSED,
             Failure::Thrown { .. } => FAILED,
             Failure::Stopped(Stop::Exit(code)) => i32::from(*code),
-            Failure::Stopped(Stop::Interrupted(_)) => self.received.exit_code(),
+            Failure::Stopped(Stop::Interrupted(_)) => {
+                self.output.key_was_echoed();
+                self.received.exit_code()
+            }
             Failure::Stopped(Stop::NoReader) => NO_READER,
+            Failure::Stopped(Stop::Unwritable(_)) => FAILED,
         };
         if let Some(report) = interpreter.report(failure) {
             let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
@@ -202,8 +211,7 @@ impl App {
             Reference::Markdown => docs::reference(&engine),
             Reference::Json => engine.gen_fn_metadata_to_json(true).map_err(|error| error.to_string())?,
         };
-        writeln!(io::stdout(), "{text}").map_err(|error| format!("cannot write the reference: {error}"))?;
-        Ok(0)
+        Ok(writeln!(io::stdout(), "{text}").map_or_else(|error| self.not_written(&error), |()| 0))
     }
 }
 

@@ -53,7 +53,7 @@ etcdsh_core::record! {
 enum BadCommand {
     #[error("run was given no program")]
     Empty,
-    #[error("the word {0} for run is not text")]
+    #[error("the word at index {0} for run is not text")]
     NotText(usize),
     #[error("cannot start {program}")]
     Start { program: String, source: std::io::Error },
@@ -77,7 +77,8 @@ impl Fault for BadCommand {
             BadCommand::Empty | BadCommand::NotText(_) => {
                 Some("give an array: run([\"systemctl\", \"stop\", \"etcd\"])".into())
             }
-            _ => None,
+            BadCommand::Start { .. } => Some("see that the program and the folder to run it in exist".into()),
+            BadCommand::Lost { .. } | BadCommand::Timeout { .. } => None,
         }
     }
 }

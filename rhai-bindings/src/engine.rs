@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use etcdsh_core::catalogue::CATALOGUE;
-use rhai::{AST, Dynamic, Engine, EvalAltResult, EvalContext, ParseError, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, EvalContext, LexError, ParseError, Scope, Token};
 
 use crate::cluster::Cluster;
 use crate::error::Thrown;
@@ -17,15 +17,15 @@ use crate::{bind, functions, stream};
 pub const STACK: usize = 64 << 20;
 
 /// How deep script functions may call each other.
-const MAX_CALL_LEVELS: usize = 128;
+pub const MAX_CALL_LEVELS: usize = 128;
 /// How deep expressions may nest outside of functions, and in them.
 const MAX_EXPR_DEPTHS: (usize, usize) = (256, 128);
 /// How many modules a script may import.
 const MAX_MODULES: usize = 64;
 /// The longest text: a value of etcd's is at most some megabytes.
 const MAX_STRING: usize = 64 << 20;
-/// The longest array: a million keys and then some.
-const MAX_ARRAY: usize = 4_000_000;
+/// The longest array, and the largest map: a million keys and then some.
+const MAX_ITEMS: usize = 4_000_000;
 
 /// An engine with its session.
 pub struct Interpreter {
@@ -130,6 +130,7 @@ impl Interpreter {
         let sources = Arc::new(Sources::default());
         let ambient = Arc::new(Ambient::new(&session));
         limit(&mut engine);
+        refuse_long_numbers(&mut engine);
         engine.register_type_with_name::<Cluster>("Cluster");
         bind::register(&mut engine, CATALOGUE, documented);
         stream::register(&mut engine);
@@ -146,10 +147,11 @@ impl Interpreter {
     /// # Errors
     /// It is not a script.
     pub fn compile(&self, source: &str, text: &str) -> Result<AST, Failure> {
+        let text = without_head(text);
         self.sources.keep(source, text);
         let mut ast = self
             .engine
-            .compile(without_shebang(text))
+            .compile(text)
             .map_err(|error| Failure::Syntax { source: source.to_owned(), error })?;
         ast.set_source(source);
         Ok(ast)
@@ -171,9 +173,12 @@ impl Interpreter {
     pub fn evaluate(&self, scope: &mut Scope<'_>, ast: &AST) -> Result<Dynamic, Failure> {
         *self.etcd.lock() = Cluster::ambient(&self.session);
         let _running = self.session.interrupt.begin();
-        self.engine
+        let value = self
+            .engine
             .eval_ast_with_scope::<Dynamic>(scope, ast)
-            .map_err(|error| Failure::thrown(ast.source().unwrap_or_default(), error))
+            .map_err(|error| Failure::thrown(ast.source().unwrap_or_default(), error))?;
+        // No operation follows the last one, so nothing has looked at it yet.
+        self.session.unwritable().map_or(Ok(value), |lost| Err(Failure::Stopped(lost)))
     }
 
     /// Returns the ambient cluster of the last evaluation, for completion.
@@ -182,8 +187,10 @@ impl Interpreter {
     }
 }
 
-/// Blanks out a first line that is meant for the system, and keeps the count of lines.
-fn without_shebang(text: &str) -> &str {
+/// Blanks out what is not the script's: the mark that some editors begin a file with, and a first line that is meant for the
+/// system. The count of lines stays.
+pub(crate) fn without_head(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.starts_with("#!") { text.find('\n').and_then(|end| text.get(end..)).unwrap_or_default() } else { text }
 }
 
@@ -193,10 +200,23 @@ fn limit(engine: &mut Engine) {
         .set_max_expr_depths(MAX_EXPR_DEPTHS.0, MAX_EXPR_DEPTHS.1)
         .set_max_modules(MAX_MODULES)
         .set_max_string_size(MAX_STRING)
-        .set_max_array_size(MAX_ARRAY)
+        .set_max_array_size(MAX_ITEMS)
+        .set_max_map_size(MAX_ITEMS)
         .set_max_operations(0)
         .set_fail_on_invalid_map_property(true)
         .disable_symbol("eval");
+}
+
+/// Refuses an integer of too many digits. Rhai would read it as a float, and an id that was rounded names another member.
+#[expect(deprecated, reason = "rhai marks the function as one that may still change, and the version is pinned")]
+fn refuse_long_numbers(engine: &mut Engine) {
+    engine.on_parse_token(|token, _, _| match &token {
+        Token::FloatConstant(number) if number.1.chars().all(|c| c.is_ascii_digit() || c == '-') => {
+            let problem = format!("{} does not fit an integer; write an id as text, a float with a dot", number.1);
+            Token::LexError(LexError::Runtime(problem).into())
+        }
+        _ => token,
+    });
 }
 
 fn connect_output(engine: &mut Engine, session: &Arc<Session>) {

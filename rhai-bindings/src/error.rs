@@ -49,6 +49,9 @@ fn to_map(error: &Error, place: Option<&NativeCallContext<'_>>) -> Map {
     if let Some(report) = error.report() {
         set("report", to_dynamic(report));
     }
+    if let Some(place) = place {
+        set("function", place.fn_name().into());
+    }
     if let Some((line, column)) = place.and_then(|place| {
         let position = place.call_position();
         Some((position.line()?, position.position()?))

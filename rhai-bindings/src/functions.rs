@@ -90,10 +90,11 @@ fn exit(engine: &mut Engine) {
             .with_volatility(true)
     };
     describe(&["()"]).register_into_engine(engine, || -> Thrown<()> { Err(Stop::Exit(0).raise()) });
-    describe(&["code: int", "()"]).register_into_engine(engine, |code: INT| -> Thrown<()> {
-        match u8::try_from(code) {
-            Ok(code) => Err(Stop::Exit(code).raise()),
-            Err(_) => Err(format!("exit codes go from 0 to 255, not {code}").into()),
+    // Whatever it is given: Rhai's own `exit` would take what this one does not.
+    describe(&["code: int", "()"]).register_into_engine(engine, |code: Dynamic| -> Thrown<()> {
+        match code.as_int().ok().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) => Err(Stop::Exit(code).raise()),
+            None => Err(format!("exit codes go from 0 to 255, not {code:?}").into()),
         }
     });
 }

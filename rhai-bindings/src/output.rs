@@ -20,17 +20,21 @@ pub struct Output {
     stderr_terminal: bool,
     /// Whether `NO_COLOR` or a dumb terminal forbid colour.
     plain: bool,
+    /// Whether a line on standard error can be erased again.
+    erasable: bool,
     /// Whether a line of progress stands on the terminal and has to be erased first.
     progress: AtomicBool,
 }
 
 impl Output {
     /// Looks at the streams.
-    pub fn new(plain: bool) -> Arc<Self> {
+    pub fn new(no_color: bool, dumb: bool) -> Arc<Self> {
+        let stderr_terminal = io::stderr().is_terminal();
         Arc::new(Output {
             stdout_terminal: io::stdout().is_terminal(),
-            stderr_terminal: io::stderr().is_terminal(),
-            plain,
+            stderr_terminal,
+            plain: no_color || dumb,
+            erasable: stderr_terminal && !dumb,
             progress: AtomicBool::new(false),
         })
     }
@@ -69,7 +73,7 @@ impl Output {
             // Nobody is left to be told that standard error is closed.
             let _ = match event {
                 Event::Warning { .. } => out.error(&text),
-                _ if out.stderr_terminal => out.progress(&text.replace('\n', " ")),
+                _ if out.erasable => out.progress(&text.replace('\n', " ")),
                 _ => Ok(()),
             };
         })
@@ -82,6 +86,11 @@ impl Output {
     pub fn error(&self, text: &str) -> io::Result<()> {
         self.erase_progress();
         writeln!(io::stderr().lock(), "{text}")
+    }
+
+    /// Takes note that the terminal has echoed the key that stopped the work, so that the next line does not begin with it.
+    pub fn key_was_echoed(&self) {
+        self.progress.store(self.erasable, Ordering::Relaxed);
     }
 
     /// Erases the line of progress, if there is one.

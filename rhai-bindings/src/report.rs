@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use etcdsh_core::card::Effect;
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::error::suggest;
 use etcdsh_core::units::escape;
@@ -9,7 +10,7 @@ use nu_ansi_term::{Color, Style};
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 
 use crate::docs;
-use crate::engine::{AMBIENT, Failure, Interpreter};
+use crate::engine::{AMBIENT, Failure, Interpreter, MAX_CALL_LEVELS};
 use crate::error::KIND;
 use crate::lint::Finding;
 use crate::stop::Stop;
@@ -63,6 +64,9 @@ impl Interpreter {
                     from_map(&mut report, &map);
                 }
                 Some(report)
+            }
+            Failure::Stopped(Stop::Unwritable(reason)) => {
+                Some(Report { headline: format!("cannot write the output: {reason}"), ..Report::default() })
             }
             Failure::Stopped(Stop::Exit(_) | Stop::NoReader) => None,
         }
@@ -162,6 +166,10 @@ fn describe(report: &mut Report, engine: &Engine, error: &mut EvalAltResult, in_
             let near = suggest(name, &columns.collect::<Vec<_>>());
             report.notes.extend(near.map(|near| ("help", format!("did you mean {near}?"))));
         }
+        EvalAltResult::ErrorDotExpr(problem, _) => no_property(report, problem),
+        EvalAltResult::ErrorStackOverflow(_) => {
+            report.headline = format!("functions call each other more than {MAX_CALL_LEVELS} levels deep");
+        }
         EvalAltResult::ErrorDataRace(..) => {
             report.headline = "a closure uses the value whose method it was given to".to_owned();
             let help = "call it as a function, and let the closure use its parameter in place of the captured value";
@@ -198,7 +206,11 @@ fn from_map(report: &mut Report, map: &Map) {
     for (label, name) in [("code", "code"), ("member", "member"), ("endpoint", "endpoint"), ("help", "hint")] {
         report.notes.extend(text(name).filter(|_| of_core || name == "hint").map(|note| (label, note)));
     }
-    if text("sent").is_some_and(|sent| sent == "maybe") {
+    let changes = |name: String| {
+        let called = CATALOGUE.iter().find(|entry| entry.card.identifier() == name);
+        called.is_some_and(|entry| entry.card.effect != Effect::Reads)
+    };
+    if text("sent").is_some_and(|sent| sent == "maybe") && text("function").is_some_and(changes) {
         report.notes.push(("outcome", "unknown: the request was sent, and no answer came".to_owned()));
     }
     // A change that stopped on its way says how far it came.
@@ -218,6 +230,7 @@ fn no_function(report: &mut Report, engine: &Engine, signature: &str) {
         report.headline = "a closure was called with another number of arguments than it takes".to_owned();
         return;
     }
+    let arguments = arguments.split(", ").map(type_name).filter(|kind| *kind != "Cluster").collect::<Vec<_>>().join(", ");
     if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == name) {
         report.headline = format!("{name} does not take ({arguments})");
         report.notes.push(("help", docs::usage(entry)));
@@ -226,11 +239,40 @@ fn no_function(report: &mut Report, engine: &Engine, signature: &str) {
     let known = function_names(engine);
     if known.iter().any(|known| known == name) {
         report.headline = format!("{name} does not take ({arguments})");
+        let forms: Vec<_> = docs::functions(engine, name, false).into_iter().map(|(form, _)| form).collect();
+        report.notes.extend(Some(forms.join(", or ")).filter(|forms| !forms.is_empty()).map(|forms| ("help", forms)));
         return;
     }
     report.headline = format!("there is no function named {name}");
     let known: Vec<_> = known.iter().map(String::as_str).collect();
     report.notes.extend(suggest(name, &known).map(|near| ("help", format!("did you mean {near}?"))));
+}
+
+/// Returns what a script calls a type of the engine's.
+fn type_name(engines: &str) -> &str {
+    match engines {
+        "&str | ImmutableString | String" => "string",
+        "i64" => "int",
+        "f64" => "float",
+        other => other,
+    }
+}
+
+/// Explains a field of something that has no fields. The engine tells its name and the type only in words.
+fn no_property(report: &mut Report, problem: &str) {
+    let quoted: Vec<&str> = problem.split('\'').collect();
+    let [_, name, _, kind, _] = quoted.as_slice() else {
+        report.headline = problem.to_owned();
+        return;
+    };
+    let kind = type_name(kind);
+    report.headline = format!("{kind} has no field named {name}");
+    let operation = CATALOGUE.iter().find(|entry| entry.card.identifier() == *name).filter(|_| kind == "Cluster");
+    report.notes.extend(match (operation, kind) {
+        (Some(entry), _) => Some(("help", format!("it is a function: {}", docs::usage(entry)))),
+        (None, "array" | "Rows") => Some(("help", format!("loop over it, and take .{name} of each item"))),
+        _ => None,
+    });
 }
 
 /// Returns the names of all functions that a script can call by name.

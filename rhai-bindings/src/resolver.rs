@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
+use crate::engine::without_head;
 use crate::error::Thrown;
 use crate::session::Setup;
 use crate::source::Sources;
@@ -68,7 +69,8 @@ impl Resolver {
     fn load(&self, engine: &Engine, file: &Path, name: &str, place: Position) -> Thrown<Shared<Module>> {
         let inside = |error| Box::new(EvalAltResult::ErrorInModule(name.to_owned(), error, place));
         let text = std::fs::read_to_string(file).map_err(|error| inside(format!("cannot read it: {error}").into()))?;
-        self.sources.keep(name, &text);
+        let text = without_head(&text);
+        self.sources.keep(name, text);
         let mut ast = engine.compile(text).map_err(|error| inside(Box::new(error.into())))?;
         ast.set_source(name);
         Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(inside)?.into())

@@ -1,8 +1,7 @@
 //! What all functions of an engine share: who calls, for which cluster, with which grants, and where output goes.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use etcdsh_core::Result;
@@ -79,13 +78,14 @@ pub struct Session {
     /// Ctrl-C.
     pub interrupt: Arc<Interrupt>,
     driver: Mutex<Option<Arc<Driver>>>,
-    no_reader: AtomicBool,
+    /// Why nothing more can be printed.
+    unwritable: OnceLock<Stop>,
 }
 
 impl Session {
     /// Makes a session; nothing is started or contacted yet.
     pub fn new(setup: Setup, interrupt: Arc<Interrupt>) -> Arc<Self> {
-        Arc::new(Session { setup, interrupt, driver: Mutex::default(), no_reader: AtomicBool::new(false) })
+        Arc::new(Session { setup, interrupt, driver: Mutex::default(), unwritable: OnceLock::new() })
     }
 
     /// Returns the driver, and starts it on first use: a script that talks to nobody needs no threads.
@@ -124,9 +124,12 @@ impl Session {
     /// Writes a line of a script's output. What a script prints may come from the store, so nothing in it may drive the
     /// terminal.
     pub fn print(&self, text: &str) {
-        if (self.setup.print)(&escape(text)).is_err() {
-            // `head` has seen enough.
-            self.no_reader.store(true, Ordering::Relaxed);
+        if let Err(error) = (self.setup.print)(&escape(text)) {
+            let _ = self.unwritable.set(match error.kind() {
+                // `head` has seen enough.
+                io::ErrorKind::BrokenPipe => Stop::NoReader,
+                _ => Stop::Unwritable(error.to_string()),
+            });
         }
     }
 
@@ -138,13 +141,12 @@ impl Session {
 
     /// Returns why the running evaluation has to stop, if it has to.
     pub fn stop(&self) -> Option<Stop> {
-        if self.interrupt.is_cancelled() {
-            Some(Stop::Interrupted(None))
-        } else if self.no_reader.load(Ordering::Relaxed) {
-            Some(Stop::NoReader)
-        } else {
-            None
-        }
+        if self.interrupt.is_cancelled() { Some(Stop::Interrupted(None)) } else { self.unwritable() }
+    }
+
+    /// Returns why what was printed last got lost, if it did.
+    pub fn unwritable(&self) -> Option<Stop> {
+        self.unwritable.get().cloned()
     }
 
     /// Waits for a span of time, unless Ctrl-C ends it.

@@ -93,6 +93,8 @@ fn words(value: &Dynamic) -> String {
         text.to_string()
     } else if let Some(cluster) = value.read_lock::<Cluster>() {
         cluster.to_string()
+    } else if value.is_fnptr() {
+        "a closure".to_owned()
     } else {
         format!("{value:?}")
     }

@@ -11,6 +11,8 @@ pub enum Stop {
     Interrupted(Option<Map>),
     /// Nobody reads the output any more.
     NoReader,
+    /// The output cannot be written, for this reason.
+    Unwritable(String),
 }
 
 impl Stop {

@@ -142,7 +142,7 @@ fn blank(canvas: Canvas) -> Table {
 }
 
 /// Chooses the columns that fit: all of them if they do; else not those without any value; else as many as fit from the
-/// left, and the one that says what went wrong.
+/// left, and those that say what is wrong.
 fn fitting(heads: &[Head], cells: &[Vec<String>], width: Option<u16>) -> Vec<usize> {
     let all: Vec<usize> = (0..heads.len()).collect();
     let Some(width) = width.map(usize::from) else { return all };
@@ -159,8 +159,8 @@ fn fitting(heads: &[Head], cells: &[Vec<String>], width: Option<u16>) -> Vec<usi
     let filled = |at: &usize| cells.iter().filter_map(|row| row.get(*at)).any(|text| !text.is_empty());
     let mut kept: Vec<usize> = all.into_iter().filter(filled).collect();
     while kept.len() > 1 && needed(&kept, NARROW) > width {
-        let is_error = |at: &usize| heads.get(*at).is_some_and(|head| head.name == "error");
-        let last = kept.iter().rposition(|at| !is_error(at)).unwrap_or_default();
+        let tells = |at: &usize| heads.get(*at).is_some_and(|head| matches!(head.name.as_str(), "verdict" | "error"));
+        let last = kept.iter().rposition(|at| !tells(at)).unwrap_or(kept.len() - 1);
         kept.remove(last);
     }
     kept

@@ -16,15 +16,20 @@ let c = connect(\"name\") another cluster
 ans                     the last result
 .vars  .clear  .quit    the variables; an empty screen; leave (Ctrl-D too)
 
-Tab completes. Enter runs what is whole and goes on with what is not; Alt-Enter always goes on. Ctrl-C clears the line, or
-stops what runs. A line that starts with a blank is not kept in the history, nor is one that may hold a password.
+Tab completes. Enter runs what is whole and goes on with what is not; Alt-Enter always goes on. Ctrl-C clears the line, \
+or stops what runs. A line that starts with a blank is not kept in the history, nor is one that may hold a password.
 ";
+
+/// What the text of a word above is indented with.
+const TEXT: &str = "                        ";
 
 /// Returns the help for a topic; without one, what there is.
 pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     let topic = topic.trim().trim_start_matches("etcd.").trim_end_matches("()");
     if topic.is_empty() {
-        return format!("{ABOUT}\n{}", list(|_| true));
+        let mut about = Vec::new();
+        ABOUT.lines().for_each(|line| wrap(line, if line.contains("  ") { TEXT } else { "" }, width(canvas), &mut about));
+        return format!("{}\n\n{}", about.join("\n"), list(canvas, |_| true));
     }
     if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == topic || entry.card.name == topic) {
         return format!("{}\n\n{}", bold(&docs::usage(entry), canvas), paint(&docs::page(entry), canvas));
@@ -38,7 +43,7 @@ pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
             functions.iter().map(|(signature, page)| format!("{}\n\n{}", bold(signature, canvas), paint(page, canvas)));
         return shown.collect::<Vec<_>>().join("\n\n");
     }
-    let about = list(|entry| {
+    let about = list(canvas, |entry| {
         let card = &entry.card;
         let words = [card.name, card.summary, card.details]
             .iter()
@@ -54,13 +59,15 @@ pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     format!("there is no help for {topic}{near}")
 }
 
-fn list(wanted: impl Fn(&etcdsh_core::operation::Entry) -> bool) -> String {
+fn list(canvas: Canvas, wanted: impl Fn(&etcdsh_core::operation::Entry) -> bool) -> String {
     let found: Vec<_> = CATALOGUE.iter().filter(|entry| wanted(entry)).collect();
     let width = found.iter().map(|entry| entry.card.identifier().len()).max().unwrap_or_default();
-    let line = |entry: &&etcdsh_core::operation::Entry| {
-        format!("etcd.{:width$}  {}", entry.card.identifier(), entry.card.summary)
-    };
-    found.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines = Vec::new();
+    for entry in found {
+        let line = format!("etcd.{:width$}  {}", entry.card.identifier(), entry.card.summary);
+        wrap(&line, &" ".repeat(width + 7), self::width(canvas), &mut lines);
+    }
+    lines.join("\n")
 }
 
 fn bold(text: &str, canvas: Canvas) -> String {
@@ -80,15 +87,19 @@ fn paint(page: &str, canvas: Canvas) -> String {
         } else if let Some(title) = line.strip_prefix("# ") {
             lines.push(bold(title, canvas));
         } else {
-            wrap(&line.replace('`', ""), canvas.width.map_or(usize::MAX, usize::from), &mut lines);
+            let indent = if line.starts_with("- ") { "  " } else { "" };
+            wrap(&line.replace('`', ""), indent, width(canvas), &mut lines);
         }
     }
     lines.join("\n")
 }
 
-/// Breaks a line between words; what follows in a list stands below its text.
-fn wrap(line: &str, width: usize, lines: &mut Vec<String>) {
-    let indent = if line.starts_with("- ") { "  " } else { "" };
+fn width(canvas: Canvas) -> usize {
+    canvas.width.map_or(usize::MAX, usize::from)
+}
+
+/// Breaks a line between words; what follows stands below its text.
+fn wrap(line: &str, indent: &str, width: usize, lines: &mut Vec<String>) {
     let mut current = String::new();
     for word in line.split(' ') {
         if !current.trim().is_empty() && current.chars().count() + 1 + word.chars().count() > width {

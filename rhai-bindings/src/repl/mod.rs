@@ -153,6 +153,11 @@ impl Shell {
         }
         let (command, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         match command {
+            // What people type in other shells, where it is no name of their own.
+            "quit" | "exit" if rest.is_empty() && !self.scope.contains(command) => return Some(0),
+            "help" if rest.is_empty() && !self.scope.contains(command) => {
+                self.say(&help::help(&self.interpreter.engine, rest, canvas));
+            }
             "" => {}
             ".quit" | ".exit" => return Some(0),
             ".help" => self.say(&help::help(&self.interpreter.engine, rest, canvas)),
@@ -175,6 +180,9 @@ impl Shell {
             Ok(Ok(())) => None,
             Ok(Err(Failure::Stopped(Stop::Exit(code)))) => Some(i32::from(code)),
             Ok(Err(failure)) => {
+                if matches!(failure, Failure::Stopped(Stop::Interrupted(_))) {
+                    self.output.key_was_echoed();
+                }
                 if let Some(report) = self.interpreter.report(failure) {
                     let _ = self.output.error(&self.interpreter.render(&report, self.output.colour_errors()));
                 }

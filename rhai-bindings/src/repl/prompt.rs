@@ -25,6 +25,6 @@ impl Prompt for ClusterPrompt {
     }
 
     fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {
-        Cow::Owned(format!("search {:?}: ", search.term))
+        Cow::Owned(format!(" search {:?}: ", search.term))
     }
 }

@@ -324,6 +324,22 @@ fn a_reader_that_has_seen_enough_ends_the_script(folder: Folder) {
     assert_eq!((status.code(), String::from_utf8_lossy(&stderr).as_ref()), (Some(141), ""));
 }
 
+#[cfg(target_os = "linux")]
+#[rstest]
+#[case(&["eval", "print(1)"])]
+#[case(&["eval", "[1]"])]
+#[case(&["run", "a.rhai"])]
+#[case(&["docs"])]
+fn output_that_gets_lost_is_a_failure(folder: Folder, #[case] args: &[&str]) {
+    folder.write("a.rhai", "\u{feff}print(1);");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = folder.etcdsh(args);
+    let Output { status, stderr, .. } = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let err = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert!(err.starts_with("error: cannot write the output: No space left"), "{err}");
+}
+
 #[rstest]
 fn what_a_script_prints_cannot_drive_the_terminal(folder: Folder) {
     let (_, out, err) =
