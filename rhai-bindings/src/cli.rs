@@ -100,7 +100,11 @@ impl Args for Connection {
                 _ => "TEXT",
             };
             let action = if matches!(param.kind, Kind::List(_)) { ArgAction::Append } else { ArgAction::Set };
-            let flag = Arg::new(param.name).long(long).value_name(value).help(param.doc().trim_end_matches('.')).action(action);
+            let flag = Arg::new(param.name)
+                .long(long)
+                .value_name(value)
+                .help(param.doc().trim_end_matches('.'))
+                .action(action);
             flag.global(true).help_heading("Connection")
         });
         command.args(flags)

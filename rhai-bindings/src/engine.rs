@@ -149,10 +149,8 @@ impl Interpreter {
     pub fn compile(&self, source: &str, text: &str) -> Result<AST, Failure> {
         let text = without_head(text);
         self.sources.keep(source, text);
-        let mut ast = self
-            .engine
-            .compile(text)
-            .map_err(|error| Failure::Syntax { source: source.to_owned(), error })?;
+        let mut ast =
+            self.engine.compile(text).map_err(|error| Failure::Syntax { source: source.to_owned(), error })?;
         ast.set_source(source);
         Ok(ast)
     }

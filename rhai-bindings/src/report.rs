@@ -230,7 +230,8 @@ fn no_function(report: &mut Report, engine: &Engine, signature: &str) {
         report.headline = "a closure was called with another number of arguments than it takes".to_owned();
         return;
     }
-    let arguments = arguments.split(", ").map(type_name).filter(|kind| *kind != "Cluster").collect::<Vec<_>>().join(", ");
+    let arguments =
+        arguments.split(", ").map(type_name).filter(|kind| *kind != "Cluster").collect::<Vec<_>>().join(", ");
     if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == name) {
         report.headline = format!("{name} does not take ({arguments})");
         report.notes.push(("help", docs::usage(entry)));

@@ -28,7 +28,9 @@ pub(super) fn help(engine: &Engine, topic: &str, canvas: Canvas) -> String {
     let topic = topic.trim().trim_start_matches("etcd.").trim_end_matches("()");
     if topic.is_empty() {
         let mut about = Vec::new();
-        ABOUT.lines().for_each(|line| wrap(line, if line.contains("  ") { TEXT } else { "" }, width(canvas), &mut about));
+        ABOUT
+            .lines()
+            .for_each(|line| wrap(line, if line.contains("  ") { TEXT } else { "" }, width(canvas), &mut about));
         return format!("{}\n\n{}", about.join("\n"), list(canvas, |_| true));
     }
     if let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == topic || entry.card.name == topic) {

@@ -334,7 +334,8 @@ fn output_that_gets_lost_is_a_failure(folder: Folder, #[case] args: &[&str]) {
     folder.write("a.rhai", "\u{feff}print(1);");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = folder.etcdsh(args);
-    let Output { status, stderr, .. } = command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let Output { status, stderr, .. } =
+        command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     let err = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1), "{err}");
     assert!(err.starts_with("error: cannot write the output: No space left"), "{err}");
