@@ -36,6 +36,17 @@ fn members_are_offered_by_name_and_id() {
 }
 
 #[test]
+fn sandboxes_and_their_members_are_offered() {
+    let cluster = Running::three("3.6").unwrap();
+    let home: &Home = &cluster;
+    let members = offered(home, "", "etcd sandbox kill inf");
+    assert_eq!(values(&members), ["infra1", "infra2", "infra3"]);
+    assert_eq!(members[0]["description"], "running");
+    assert_eq!(values(&offered(home, "", "etcd sandbox stop --name ")), ["sandbox"]);
+    assert_eq!(values(&offered(home, "", "etcd sandbox kill --name nope ")), Vec::<&str>::new());
+}
+
+#[test]
 fn profiles_are_offered_from_everywhere() {
     let home = Home::new();
     home.write("config/etcdsh/config.toml", "[profiles.filed]\nendpoints = [\"a:1\"]\n");

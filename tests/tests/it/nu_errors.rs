@@ -11,10 +11,30 @@ use rstest::rstest;
 #[case("etcd member list --cluster-id xyz", "etcd::invalid_argument", "--cluster-id xyz")]
 #[case("etcd member list --user root", "etcd::invalid_argument", "--user root")]
 #[case("etcd member list --cacert none.pem", "etcd::tls_bad_file", "--cacert none.pem")]
+#[case("etcd healt --profile x", "etcd::unknown_command", "healt")]
+#[case("etcd member ad x", "etcd::unknown_command", "ad")]
 #[case("etcd sandbox kill infra9", "etcd::sandbox_not_found", "etcd sandbox kill")]
 fn a_failure_has_a_code_and_points_at_its_culprit(#[case] script: &str, #[case] code: &str, #[case] culprit: &str) {
     let caught = Home::new().caught(script);
     assert_eq!((caught.code.as_str(), caught.culprit.as_str()), (code, culprit), "{:#}", caught.details);
+}
+
+#[test]
+fn what_to_do_is_said_where_it_can_be_known() {
+    let help = |script: &str| Home::new().caught(script).details["help"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(help("etcd healt"), "did you mean `etcd health`?");
+    assert_eq!(help("etcd zzz"), "`etcd --help` shows the commands");
+    let there = "check the address and the port, and that etcd runs there";
+    assert_eq!(help("etcd health --endpoints 127.0.0.1:1"), there);
+}
+
+#[test]
+fn a_setting_that_does_not_fit_is_named_by_its_place() {
+    let message = |script: &str| Home::new().caught(script).details["msg"].as_str().unwrap_or_default().to_owned();
+    let typo = "$env.config.plugins.etcd = {profiles: {prod: {endpoint: 'a:1'}}}; etcd health --profile prod";
+    assert_eq!(message(typo), "the profile \"prod\" cannot be used");
+    let variable = "$env.ETCDCTL_DIAL_TIMEOUT = 'soon'; etcd health";
+    assert_eq!(message(variable), "the variable ETCDCTL_DIAL_TIMEOUT cannot be used");
 }
 
 #[test]
