@@ -82,22 +82,28 @@ impl<T: Row + Send + 'static> Rows<T> {
                 None => tokio::task::block_in_place(|| rows.messages.blocking_recv()),
             };
             match message {
-                Some(Message::Page(rows)) => {
-                    Some(rows.iter().map(|row| to_value(row).map_err(Error::internal)).collect::<Result<Vec<_>>>())
-                }
+                Some(Message::Page(rows)) => Some(Ok(values(rows))),
                 Some(Message::End(Ok(()))) => None,
                 Some(Message::End(Err(error))) => Some(Err(error)),
                 None => Some(Err(no_end())),
             }
         });
-        Stream { pages: Box::new(pages), ready: Vec::new().into_iter(), done: false }
+        Stream { pages: Box::new(pages), ready: Box::new(std::iter::empty()), done: false }
     }
+}
+
+/// The rows of one page. Each becomes a value only when it is taken, because a row in a tree of values needs many times its
+/// room.
+type Page = Box<dyn ExactSizeIterator<Item = Result<Value>> + Send>;
+
+fn values<T: Row + Send + 'static>(rows: Vec<T>) -> Page {
+    Box::new(rows.into_iter().map(|row| to_value(&row).map_err(Error::internal)))
 }
 
 /// Values that arrive while they are read; it ends after an error.
 pub struct Stream {
-    pages: Box<dyn Iterator<Item = Result<Vec<Value>>> + Send>,
-    ready: std::vec::IntoIter<Value>,
+    pages: Box<dyn Iterator<Item = Result<Page>> + Send>,
+    ready: Page,
     done: bool,
 }
 
@@ -112,22 +118,22 @@ impl Iterator for Stream {
     type Item = Result<Value>;
 
     fn next(&mut self) -> Option<Result<Value>> {
-        loop {
-            if let Some(value) = self.ready.next() {
-                return Some(Ok(value));
-            }
-            if self.done {
-                return None;
-            }
-            match self.pages.next() {
-                Some(Ok(page)) => self.ready = page.into_iter(),
-                Some(Err(error)) => {
-                    self.done = true;
-                    return Some(Err(error));
-                }
-                None => self.done = true,
-            }
+        while !self.done {
+            let row = match self.ready.next() {
+                Some(row) => Some(row),
+                None => match self.pages.next() {
+                    Some(Ok(page)) => {
+                        self.ready = page;
+                        continue;
+                    }
+                    Some(Err(error)) => Some(Err(error)),
+                    None => None,
+                },
+            };
+            self.done = !matches!(row, Some(Ok(_)));
+            return row;
         }
+        None
     }
 }
 
