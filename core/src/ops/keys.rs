@@ -172,10 +172,10 @@ fn prefix_end(prefix: &[u8]) -> Vec<u8> {
 /// The first page is small, so that the first row is there at once.
 const FIRST_PAGE: i64 = 500;
 /// How many bytes a page should hold. The server counts the rest of the range for every page, which takes it 80 to 100 ms at a
-/// million keys, so pages are large; two of them and their rows are in memory at a time, so they are not larger.
-const PAGE_BYTES: i64 = 6 << 20;
+/// million keys, so pages are large; they are read while they arrive, so only the server holds a whole one.
+const PAGE_BYTES: i64 = 64 << 20;
 /// The most keys in a page, where keys are small.
-const PAGE_KEYS: i64 = 50_000;
+const PAGE_KEYS: i64 = 500_000;
 
 /// Chooses the member that serves a read: the first that proves it can, so that a page, which may take its time, is asked for
 /// only once.
@@ -206,56 +206,56 @@ impl Read {
         Ok(())
     }
 
-    /// Reads page after page, which every server can.
+    /// Reads page after page, which every server can. When a page breaks off, another member goes on behind its last key, at the
+    /// same revision.
     async fn pages(&mut self, pages: &Pages<Row>) -> Result<()> {
-        let mut page = self.ask().await?;
-        // Every page is of the revision of the first.
-        if self.query.revision == 0 {
-            self.query.revision = page.revision.0;
-        }
+        let mut failed_at = None;
         loop {
-            let more = self.advance(&page);
-            let rows = rows(page, self.query.keys_only);
-            if !more {
-                return pages.send(rows).await;
+            match self.page(pages).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) if error.retryable() && self.query.revision > 0 => {
+                    // Where nothing came since it failed last, nothing will.
+                    if failed_at.replace(self.query.key.clone()).as_ref() == Some(&self.query.key) {
+                        return Err(error);
+                    }
+                    self.node = reader(&self.cluster, self.query.consistency).await?;
+                }
+                Err(error) => return Err(error),
             }
-            // The next page is asked for while this one is being read.
-            let (sent, next) = futures_util::future::join(pages.send(rows), self.ask()).await;
-            sent?;
-            page = next?;
         }
     }
 
-    async fn ask(&mut self) -> Result<RangePage> {
+    /// Reads one page, and says whether there is more to read behind it.
+    async fn page(&mut self, pages: &Pages<Row>) -> Result<bool> {
         self.query.limit = self.left.map_or(self.page, |left| left.min(self.page));
-        match self.node.range(&self.query, self.cluster.deadline()).await {
-            // Another member has the same revision, so the read goes on there.
-            Err(error) if error.retryable() && self.query.revision > 0 => {
-                self.node = reader(&self.cluster, self.query.consistency).await?;
-                self.node.range(&self.query, self.cluster.deadline()).await
+        let mut parts = self.node.range_parts(&self.query, self.cluster.profile().timeout).await?;
+        let (mut count, mut bytes, mut more) = (0, 0, false);
+        while let Some(part) = parts.next().await? {
+            // Every page is of the revision of the first.
+            if self.query.revision == 0 {
+                self.query.revision = part.revision.0;
             }
-            page => page,
+            more = part.more;
+            let Some(last) = part.items.last() else { continue };
+            self.query.key.clone_from(&last.key);
+            self.query.key.push(0);
+            let here = i64::try_from(part.items.len()).unwrap_or(i64::MAX);
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(here);
+            }
+            count += here;
+            bytes += part.items.iter().map(|item| item.key.len() + item.value.len() + PER_KEY).sum::<usize>();
+            pages.send(rows(part, self.query.keys_only)).await?;
         }
-    }
-
-    /// Moves behind a page, and says whether there is more to read.
-    fn advance(&mut self, page: &RangePage) -> bool {
-        let Some(last) = page.items.last() else { return false };
-        self.query.key.clone_from(&last.key);
-        self.query.key.push(0);
-        let count = i64::try_from(page.items.len()).unwrap_or(i64::MAX);
-        let bytes: usize = page.items.iter().map(|item| item.key.len() + item.value.len() + PER_KEY).sum();
         let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
-        self.page = (PAGE_BYTES / each.max(1)).clamp(1, PAGE_KEYS.min(self.page.saturating_mul(8)));
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(count);
-        }
-        page.more && self.left != Some(0)
+        self.page = (PAGE_BYTES / each.max(1)).clamp(1, PAGE_KEYS.min(self.page.saturating_mul(64)));
+        Ok(more && self.left != Some(0))
     }
 }
 
-/// What a key costs in memory beside its own bytes and its value's.
-const PER_KEY: usize = 100;
+/// What a key takes on the wire beside its own bytes and its value's, about.
+const PER_KEY: usize = 20;
 
 fn rows(page: RangePage, keys_only: bool) -> Vec<Row> {
     page.items.into_iter().map(|item| Row::new(item, keys_only)).collect()

@@ -9,12 +9,15 @@ use etcd_client::{GetOptions, GetResponse, GetStreamResponse};
 use super::call::{Incoming, Kind};
 use super::error::RpcError;
 use super::node::Node;
+use super::raw;
 use super::types::{Consistency, KeyValue, RangePage, RangeQuery};
 use crate::error::Result;
 use crate::id::{LeaseId, Revision};
 
 /// What etcdctl allows too; tonic's own limit is 4 MiB, less than one page.
 const LARGEST_ANSWER: usize = 2 << 30;
+
+const NOTHING_OF_MORE: &str = "there are more keys, and none of them is in it";
 
 impl Node {
     /// Reads a page of keys.
@@ -36,13 +39,36 @@ impl Node {
     /// Checks that a page brings whoever reads on behind it closer to the end; otherwise that would never come.
     fn leads_on(&self, query: &RangeQuery, page: &RangePage) -> Result<(), RpcError> {
         if page.more && page.items.is_empty() && query.limit != 0 {
-            return Err(self.nonsense("there are more keys, and none of them is in it"));
+            return Err(self.nonsense(NOTHING_OF_MORE));
         }
-        let ordered = page.items.is_sorted_by(|a, b| a.key < b.key);
-        if !ordered || page.items.first().is_some_and(|first| first.key < query.key) {
+        self.in_order(&query.key, &page.items)
+    }
+
+    fn in_order(&self, from: &[u8], items: &[KeyValue]) -> Result<(), RpcError> {
+        let ordered = items.is_sorted_by(|a, b| a.key < b.key);
+        if !ordered || items.first().is_some_and(|first| first.key.as_slice() < from) {
             return Err(self.nonsense("its keys are not in order"));
         }
         Ok(())
+    }
+
+    /// Reads a page of keys that may be large: its parts are handed on as they arrive.
+    ///
+    /// # Errors
+    /// It did not begin in time, or the server refused.
+    pub async fn range_parts(self: &Arc<Self>, query: &RangeQuery, idle: Duration) -> Result<RangeParts> {
+        let ask = || {
+            let answer = raw::in_parts(self.sender(), "/etcdserverpb.KV/Range", raw_request(query), LARGEST_ANSWER);
+            async move {
+                let mut stream = answer.await?;
+                let first = stream.message().await?;
+                Ok((stream, first))
+            }
+        };
+        let ((stream, first), connection) = self.open("Range", Kind::Read, Instant::now() + idle, ask).await?;
+        let incoming = Incoming::new(self, connection, "the next keys", idle);
+        let from = query.key.clone();
+        Ok(RangeParts { incoming, stream, first, revision: None, from, more: false, empty: true })
     }
 
     /// Reads keys as a stream: the server sends them as it finds them, at one revision, without counting them first.
@@ -98,9 +124,76 @@ fn request(query: &RangeQuery) -> (Vec<u8>, GetOptions) {
     if query.consistency == Consistency::Serializable {
         options = options.with_serializable();
     }
-    // The server refuses an empty key, and means the very first one by a single zero byte.
-    let key = if query.key.is_empty() { vec![0] } else { query.key.clone() };
-    (key, options)
+    (first_key(query), options)
+}
+
+fn raw_request(query: &RangeQuery) -> raw::RangeRequest {
+    raw::RangeRequest {
+        key: first_key(query),
+        range_end: query.end.clone(),
+        limit: query.limit,
+        revision: query.revision,
+        serializable: query.consistency == Consistency::Serializable,
+        keys_only: query.keys_only,
+        count_only: query.count_only,
+    }
+}
+
+/// The server refuses an empty key, and means the very first one by a single zero byte.
+fn first_key(query: &RangeQuery) -> Vec<u8> {
+    if query.key.is_empty() { vec![0] } else { query.key.clone() }
+}
+
+/// A page of keys, part by part.
+pub struct RangeParts {
+    incoming: Incoming,
+    stream: tonic::Streaming<PbRangeResponse>,
+    first: Option<PbRangeResponse>,
+    revision: Option<Revision>,
+    /// No key that comes next is smaller.
+    from: Vec<u8>,
+    more: bool,
+    empty: bool,
+}
+
+impl RangeParts {
+    /// Waits for the next part; `None` is the end. Only the last part knows the number of keys, and whether there are more.
+    ///
+    /// # Errors
+    /// Nothing came in time, the connection was lost, or what came cannot be a page.
+    pub async fn next(&mut self) -> Result<Option<RangePage>> {
+        let part = match self.first.take() {
+            Some(first) => Some(first),
+            None => {
+                let stream = &mut self.stream;
+                self.incoming.message(async { Ok(stream.message().await?) }).await?
+            }
+        };
+        let node = &self.incoming.node;
+        let Some(part) = part else {
+            return match self.revision {
+                None => Err(node.nonsense("it has no header").into()),
+                Some(_) if self.more && self.empty => Err(node.nonsense(NOTHING_OF_MORE).into()),
+                Some(_) => Ok(None),
+            };
+        };
+        // etcd writes the header before everything else.
+        let revision = match (self.revision, part.header) {
+            (Some(known), None) => known,
+            (_, header) => Revision(node.not_negative("revision", node.header(header)?.revision)?),
+        };
+        self.revision = Some(revision);
+        let count = node.not_negative("number of keys", part.count)?;
+        let items: Vec<_> = part.kvs.into_iter().map(item).collect();
+        node.in_order(&self.from, &items)?;
+        self.more |= part.more;
+        if let Some(last) = items.last() {
+            self.empty = false;
+            self.from.clone_from(&last.key);
+            self.from.push(0);
+        }
+        Ok(Some(RangePage { revision, items, more: part.more, count }))
+    }
 }
 
 /// Keys, as the server sends them.
