@@ -174,8 +174,11 @@ const FIRST_PAGE: i64 = 500;
 /// How many bytes a page should hold. The server counts the rest of the range for every page, which takes it 80 to 100 ms at a
 /// million keys, so pages are large; they are read while they arrive, so only the server holds a whole one.
 const PAGE_BYTES: i64 = 64 << 20;
-/// The most keys in a page, where keys are small.
-const PAGE_KEYS: i64 = 500_000;
+/// The most keys in a page, where keys are small: the values behind them may be larger than those so far, and the server has
+/// to hold a page of them.
+const PAGE_KEYS: i64 = 150_000;
+/// The same for keys without their values.
+const PAGE_BARE_KEYS: i64 = 500_000;
 
 /// Chooses the member that serves a read: the first that proves it can, so that a page, which may take its time, is asked for
 /// only once.
@@ -249,7 +252,8 @@ impl Read {
             pages.send(rows(part, self.query.keys_only)).await?;
         }
         let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
-        self.page = (PAGE_BYTES / each.max(1)).clamp(1, PAGE_KEYS.min(self.page.saturating_mul(64)));
+        let most = if self.query.keys_only { PAGE_BARE_KEYS } else { PAGE_KEYS };
+        self.page = (PAGE_BYTES / each.max(1)).clamp(1, most.min(self.page.saturating_mul(8)));
         Ok(more && self.left != Some(0))
     }
 }
