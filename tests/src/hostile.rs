@@ -2,7 +2,7 @@
 
 pub mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -51,7 +51,7 @@ pub fn send(message: &impl Message) -> Step {
 
 #[derive(Default)]
 struct Script {
-    answers: HashMap<String, Vec<Step>>,
+    answers: HashMap<String, VecDeque<Vec<Step>>>,
     asked: Vec<String>,
     sent: u64,
 }
@@ -80,7 +80,12 @@ impl Hostile {
 
     /// Says how a method is answered from now on, for example `Status`.
     pub fn answer(&self, method: &str, steps: impl IntoIterator<Item = Step>) {
-        self.script().answers.insert(method.to_owned(), steps.into_iter().collect());
+        self.answer_in_turn(method, [steps.into_iter().collect()]);
+    }
+
+    /// Says how a method is answered the next times; the last of these answers is given from then on.
+    pub fn answer_in_turn(&self, method: &str, answers: impl IntoIterator<Item = Vec<Step>>) {
+        self.script().answers.insert(method.to_owned(), answers.into_iter().collect());
     }
 
     /// Returns how often a method was called.
@@ -193,7 +198,10 @@ async fn serve(stream: TcpStream, port: u16, script: Arc<Mutex<Script>>) {
         let steps = {
             let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
             script.asked.push(method.clone());
-            script.answers.get(&method).cloned()
+            script.answers.get_mut(&method).and_then(|turns| match turns.len() {
+                0 | 1 => turns.front().cloned(),
+                _ => turns.pop_front(),
+            })
         };
         let steps = steps.unwrap_or_else(|| honest(&method, port));
         if let [Step::GoAway(reason)] = steps.as_slice() {

@@ -231,7 +231,11 @@ impl Read {
 
     /// Reads one page, and says whether there is more to read behind it.
     async fn page(&mut self, pages: &Pages<Row>) -> Result<bool> {
-        self.query.limit = self.left.map_or(self.page, |left| left.min(self.page));
+        self.query.limit = match self.left {
+            // A page can break off behind its last key. To the server a limit of nothing means none.
+            Some(left) if left <= 0 => return Ok(false),
+            left => left.map_or(self.page, |left| left.min(self.page)),
+        };
         let mut parts = self.node.range_parts(&self.query, self.cluster.profile().timeout).await?;
         let (mut count, mut bytes, mut more) = (0, 0, false);
         while let Some(part) = parts.next().await? {
@@ -254,7 +258,7 @@ impl Read {
         let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
         let most = if self.query.keys_only { PAGE_BARE_KEYS } else { PAGE_KEYS };
         self.page = (PAGE_BYTES / each.max(1)).clamp(1, most.min(self.page.saturating_mul(8)));
-        Ok(more && self.left != Some(0))
+        Ok(more)
     }
 }
 

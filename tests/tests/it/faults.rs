@@ -107,12 +107,31 @@ fn endpoints_of_two_clusters_are_refused_before_anything_is_changed() {
     member add
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but http://127.0.0.1:[port] is the cluster [id]
         help: give endpoints of one cluster only
-        sent: maybe
+        sent: never
     the cluster of a pin
       cluster_mismatch: http://127.0.0.1:[port]: this is the cluster [id], but the profile is the cluster [id]
         help: give endpoints of one cluster only
-        sent: maybe
+        sent: never
     ");
+}
+
+#[test]
+fn keys_whose_connection_breaks_are_all_there() {
+    let Proxied { cluster, proxy } = &{
+        let proxied = Proxied::start(false);
+        proxied.fill(20);
+        proxied
+    };
+    let through = profile(&cluster.caller, &format!("http://127.0.0.1:{}", proxy.port), &[]);
+    let read = || cluster.call_with(&through, "keys", json!({})).unwrap();
+    let whole = read();
+    assert_eq!(column(&whole, "key").len(), 20);
+    for what in [What::Cut, What::Reset] {
+        let before = proxy.fired();
+        proxy.arm(Times::Once, Way::Down, When::After(9 << 20), what);
+        assert!(read() == whole, "{what:?}: not the same keys");
+        assert_eq!(proxy.fired(), before + 1, "{what:?}: the fault did not fire");
+    }
 }
 
 #[test]
