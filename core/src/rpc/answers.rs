@@ -41,66 +41,85 @@ impl Answer {
     }
 }
 
+const BETWEEN: &str = "ask another member; this one, or what stands between, is not in order";
+const LOG: &str = "the member's log may say more; ask another member";
+
 /// The first entry whose text occurs in the message counts, so the longer text goes before the shorter.
 static ANSWERS: &[Answer] = &[
     // Users.
     no("user name is empty", "unauthenticated").about_token().help("the cluster asks for a user; give one"),
-    no("invalid auth token", "unauthenticated").about_token(),
-    no("revision of auth store is old", "unauthenticated").about_token(),
+    no("invalid auth token", "unauthenticated").about_token().help("try again; the user's token was not accepted"),
+    no("revision of auth store is old", "unauthenticated")
+        .about_token()
+        .help("try again; users have just been changed"),
     no("invalid user ID or password", "unauthenticated").help("check the user and the password"),
     no("user name not found", "unauthenticated").help("check the user"),
     // So says a stream of a server before 3.6.
     no("auth: user not found", "unauthenticated").help("check the user"),
     no("permission denied", "permission_denied")
         .help("use a user with the role that this needs; most of it needs root"),
-    no("authentication is not enabled", "auth_not_enabled"),
+    no("authentication is not enabled", "auth_not_enabled").help("leave the user out"),
     // The leader and the quorum. What was proposed before a leader went may still be applied.
-    no("not leader", "not_leader"),
-    no("no leader", "no_leader").later().maybe_done(),
-    no("leader changed", "no_leader").later().maybe_done(),
-    no("leader transfer took too long", "timeout").later().maybe_done(),
+    no("not leader", "not_leader").help("try again; the leader has changed"),
+    no("no leader", "no_leader").later().maybe_done().help("see with quorum whether enough members answer"),
+    no("leader changed", "no_leader").later().maybe_done().help("try again; the leader has changed"),
+    no("leader transfer took too long", "timeout")
+        .later()
+        .maybe_done()
+        .help("see with status who leads and who is behind"),
     no("request timed out", "timeout").later().maybe_done().help("see with quorum whether enough members answer"),
-    no("context deadline exceeded", "timeout").later().maybe_done(),
-    no("too many requests", "too_many_requests").later(),
-    no("server stopped", "server_stopped").later().maybe_done(),
-    no("bad leader transferee", "bad_leader_transferee"),
+    no("context deadline exceeded", "timeout")
+        .later()
+        .maybe_done()
+        .help("see with quorum whether enough members answer"),
+    no("too many requests", "too_many_requests").later().help("try again when the cluster has less to do"),
+    no("server stopped", "server_stopped").later().maybe_done().help("the member is shutting down; ask another one"),
+    no("bad leader transferee", "bad_leader_transferee").help("choose a member that votes"),
     // Members.
-    no("member not found", "member_not_found"),
-    no("member ID already exist", "member_exists"),
-    no("Peer URLs already exists", "peer_url_exists"),
-    no("member URLs are invalid", "invalid_peer_url"),
-    no("not enough started members", "not_enough_started_members").later(),
-    no("unhealthy cluster", "unhealthy_cluster").later(),
-    no("in sync with leader", "learner_not_ready").later(),
-    no("can only promote a learner member", "not_a_learner"),
-    no("too many learner members", "too_many_learners"),
+    no("member not found", "member_not_found").help("see member list"),
+    no("member ID already exist", "member_exists").help("see member list"),
+    no("Peer URLs already exists", "peer_url_exists").help("see in member list whose it is"),
+    no("member URLs are invalid", "invalid_peer_url").help("give a URL such as https://10.0.0.4:2380"),
+    no("not enough started members", "not_enough_started_members")
+        .later()
+        .help("start the members that member list shows as unstarted"),
+    no("unhealthy cluster", "unhealthy_cluster")
+        .later()
+        .help("see with health who is missing; wait some seconds after a change"),
+    no("in sync with leader", "learner_not_ready").later().help("wait until it has caught up; status shows its lag"),
+    no("can only promote a learner member", "not_a_learner").help("it votes already"),
+    no("too many learner members", "too_many_learners").help("promote or remove the learner that is there first"),
     no("not supported for learner", "not_for_learners").help("ask a member that has a vote"),
-    no("cluster ID mismatch", "cluster_mismatch"),
+    no("cluster ID mismatch", "cluster_mismatch").help("give endpoints of one cluster only"),
     // The store.
-    no("database space exceeded", "nospace"),
-    no("revision has been compacted", "compacted"),
-    no("is a future revision", "future_revision"),
-    no("corrupt cluster", "corrupt"),
-    no("request is too large", "too_large"),
+    no("database space exceeded", "nospace").help("compact and defragment, then disarm the alarm"),
+    no("revision has been compacted", "compacted").help("ask for a newer revision, or leave it out"),
+    no("is a future revision", "future_revision").help("quorum shows the newest revision; or leave it out"),
+    no("corrupt cluster", "corrupt").help("see with alarm list whose data differ, and replace that member"),
+    no("request is too large", "too_large").help("send less at once; the server's --max-request-bytes is the limit"),
     // This one is ours, about the answer: the server has done what was asked.
-    no("message length too large", "too_large").maybe_done(),
-    no("message larger than max", "too_large"),
+    no("message length too large", "too_large")
+        .maybe_done()
+        .help("no cluster answers this with so much; ask another member"),
+    no("message larger than max", "too_large").help("ask for less at once"),
     // The transport.
-    no("unknown service", "not_etcd"),
-    no("mapped from HTTP status code", "not_etcd"),
+    no("unknown service", "not_etcd").help("give the members' client URLs; etcd's own port for them is 2379"),
+    no("mapped from HTTP status code", "not_etcd")
+        .help("give the members' client URLs; etcd's own port for them is 2379"),
     no("unknown method", "unsupported").help("the server's version does not have this yet"),
     no("not capable", "unsupported").help("a member's version does not have this yet"),
-    no("missing grpc-status trailer", "connection_lost").later().maybe_done(),
-    no("Unexpected EOF decoding stream", "connection_lost").later().maybe_done(),
-    no("failed to decode Protobuf", "protocol"),
-    no("Missing response message", "protocol"),
+    no("missing grpc-status trailer", "connection_lost").later().maybe_done().help(BETWEEN),
+    no("Unexpected EOF decoding stream", "connection_lost").later().maybe_done().help(BETWEEN),
+    no("failed to decode Protobuf", "protocol").help(BETWEEN),
+    no("Missing response message", "protocol").help(BETWEEN),
 ];
 
-static PERMISSION_DENIED: Answer = no("", "permission_denied");
-static UNAUTHENTICATED: Answer = no("", "unauthenticated").about_token();
-static UNSUPPORTED: Answer = no("", "unsupported");
-static UNAVAILABLE: Answer = no("", "server").later().maybe_done();
-static OTHER: Answer = no("", "server");
+static PERMISSION_DENIED: Answer =
+    no("", "permission_denied").help("use a user with the role that this needs; most of it needs root");
+static UNAUTHENTICATED: Answer = no("", "unauthenticated").about_token().help("check the user and the password");
+static UNSUPPORTED: Answer = no("", "unsupported").help("the server's version does not have this");
+static UNAVAILABLE: Answer = no("", "server").later().maybe_done().help(LOG);
+static OTHER: Answer = no("", "server").help(LOG);
 
 /// Finds what is known about an error of the server: by its text, and only then by its code.
 pub(super) fn find(status: &Status) -> &'static Answer {
@@ -112,4 +131,16 @@ pub(super) fn find(status: &Status) -> &'static Answer {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted | Code::Unknown => &UNAVAILABLE,
         _ => &OTHER,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_a_remedy() {
+        let others = [&PERMISSION_DENIED, &UNAUTHENTICATED, &UNSUPPORTED, &UNAVAILABLE, &OTHER];
+        let without: Vec<_> = ANSWERS.iter().chain(others).filter(|answer| answer.help.is_none()).collect();
+        assert!(without.is_empty(), "{without:?}");
+    }
 }
