@@ -86,7 +86,11 @@ impl Driver {
             };
             done.unwrap_or_else(|panic| Err(panicked(&*panic)))
         });
-        answer.map_err(|error| if assumed && error.sent() == Some(Sent::Never) { error.advise(ASSUMED) } else { error })
+        answer.map_err(|error| {
+            let nobody = assumed && error.sent() == Some(Sent::Never);
+            let error = if nobody { error.advise(ASSUMED) } else { error };
+            if entry.card.effect == Effect::Reads { error } else { error.of_a_change() }
+        })
     }
 
     /// Returns the connections to a cluster, kept from an earlier call with the same profile where there was one.

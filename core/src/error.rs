@@ -79,12 +79,22 @@ struct Inner {
     argument: Option<String>,
     endpoint: Option<String>,
     advice: Option<&'static str>,
+    sent: Option<Sent>,
+    changes: bool,
     native: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl<F: Fault> From<F> for Error {
     fn from(fault: F) -> Self {
-        Error(Box::new(Inner { fault: Box::new(fault), argument: None, endpoint: None, advice: None, native: None }))
+        Error(Box::new(Inner {
+            fault: Box::new(fault),
+            argument: None,
+            endpoint: None,
+            advice: None,
+            sent: None,
+            changes: false,
+            native: None,
+        }))
     }
 }
 
@@ -112,6 +122,20 @@ impl Error {
     #[must_use]
     pub fn at_endpoint(mut self, endpoint: impl fmt::Display) -> Self {
         self.0.endpoint.get_or_insert_with(|| endpoint.to_string());
+        self
+    }
+
+    /// Says that what was to be sent had not been sent yet when a look at the cluster failed.
+    #[must_use]
+    pub fn before_sending(mut self) -> Self {
+        self.0.sent = self.0.fault.sent().map(|_| Sent::Never);
+        self
+    }
+
+    /// Says that this ended something that changes things, so that it matters what became of it.
+    #[must_use]
+    pub fn of_a_change(mut self) -> Self {
+        self.0.changes = true;
         self
     }
 
@@ -152,7 +176,16 @@ impl Error {
 
     /// Returns whether the request left this machine, where there was one.
     pub fn sent(&self) -> Option<Sent> {
-        self.0.fault.sent()
+        self.0.sent.or_else(|| self.0.fault.sent())
+    }
+
+    /// Returns what became of a change, where its user would have to guess. What only reads can always be repeated.
+    pub fn outcome(&self) -> Option<&'static str> {
+        match self.sent().filter(|_| self.0.changes)? {
+            Sent::Never => Some("it was not sent, so it was not applied"),
+            Sent::Maybe => Some("it was sent and no answer came, so it may have been applied"),
+            Sent::Answered => None,
+        }
     }
 
     /// Says whether the same call may succeed a moment later.

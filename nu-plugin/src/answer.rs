@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use etcdsh_core::args::Kind;
-use etcdsh_core::card::Effect;
 use etcdsh_core::error::Result;
 use etcdsh_core::report::{Answer, Column, Shape};
 use etcdsh_core::stream::Stream;
@@ -84,10 +83,9 @@ impl Iterator for Rest {
     type Item = NuValue;
 
     fn next(&mut self) -> Option<NuValue> {
-        // Only what reads answers with a stream.
         Some(match self.stream.next()? {
             Ok(row) => to_nu(row, self.spans.head()),
-            Err(error) => NuValue::error(labeled(error, Effect::Reads, &self.spans).into(), self.spans.head()),
+            Err(error) => NuValue::error(labeled(error, &self.spans).into(), self.spans.head()),
         })
     }
 }

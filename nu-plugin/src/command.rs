@@ -148,7 +148,7 @@ impl PluginCommand for OpCommand {
         _input: PipelineData,
     ) -> Result<PipelineData, LabeledError> {
         let mut spans = Spans::new(call.head);
-        self.attempt(plugin, engine, call, &mut spans).map_err(|error| labeled(error, self.entry.card.effect, &spans))
+        self.attempt(plugin, engine, call, &mut spans).map_err(|error| labeled(error, &spans))
     }
 
     #[expect(deprecated, reason = "Nushell marks its completion hook as experimental in this way")]

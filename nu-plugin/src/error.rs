@@ -1,7 +1,6 @@
 //! Core's errors as Nushell shows them.
 
-use etcdsh_core::card::Effect;
-use etcdsh_core::error::{Error, Sent};
+use etcdsh_core::error::Error;
 use nu_protocol::{Config, LabeledError, ShellError};
 
 use crate::call::Spans;
@@ -9,7 +8,7 @@ use crate::value::to_nu;
 
 /// Turns an error of core's into one of Nushell's, with a label on the argument that it belongs to. An error that was
 /// Nushell's to begin with, from a closure or a configuration, comes out as it went in.
-pub fn labeled(error: Error, effect: Effect, spans: &Spans) -> LabeledError {
+pub fn labeled(error: Error, spans: &Spans) -> LabeledError {
     let error = match error.into_native::<ShellError>() {
         Ok(ShellError::LabeledError(own)) => return *own,
         Ok(native) => return native.into(),
@@ -21,7 +20,7 @@ pub fn labeled(error: Error, effect: Effect, spans: &Spans) -> LabeledError {
     };
     let message = error.to_string();
     let mut labeled = LabeledError::new(&message).with_code(format!("etcd::{}", error.code())).with_label(label, span);
-    let help: Vec<String> = error.help().into_iter().chain(facts(&error, effect, &message)).collect();
+    let help: Vec<String> = error.help().into_iter().chain(facts(&error, &message)).collect();
     if !help.is_empty() {
         labeled = labeled.with_help(help.join("\n"));
     }
@@ -40,8 +39,8 @@ pub fn labeled(error: Error, effect: Effect, spans: &Spans) -> LabeledError {
     labeled
 }
 
-/// Returns what the message does not say itself: where it came from and, of a change, whether it may have been made.
-fn facts(error: &Error, effect: Effect, message: &str) -> Vec<String> {
+/// Returns what the message does not say itself: where it came from, and what became of a change.
+fn facts(error: &Error, message: &str) -> Vec<String> {
     let mut facts = Vec::new();
     let mut place = |what: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !message.contains(value.as_str())) {
@@ -50,11 +49,7 @@ fn facts(error: &Error, effect: Effect, message: &str) -> Vec<String> {
     };
     place("member", error.member());
     place("endpoint", error.endpoint());
-    match error.sent().filter(|_| effect != Effect::Reads) {
-        Some(Sent::Never) => facts.push("nothing was sent, so nothing was changed".to_owned()),
-        Some(Sent::Maybe) => facts.push("it was sent and no answer came, so it may have been applied".to_owned()),
-        Some(Sent::Answered) | None => {}
-    }
+    facts.extend(error.outcome().map(str::to_owned));
     facts
 }
 
@@ -62,7 +57,7 @@ fn facts(error: &Error, effect: Effect, message: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use etcdsh_core::args::BadArgument;
-    use etcdsh_core::error::{Fault, Interrupted};
+    use etcdsh_core::error::{Fault, Interrupted, Sent};
     use nu_protocol::Span;
 
     const HEAD: Span = Span { start: 0, end: 9 };
@@ -96,7 +91,7 @@ mod tests {
     #[test]
     fn the_culprit_carries_the_label() {
         let error = BadArgument::invalid("tls_pin", "is too short", "give 64 digits").into();
-        let labeled = labeled(error, Effect::Reads, &spans());
+        let labeled = labeled(error, &spans());
         assert_eq!(labeled.msg, "the argument tls_pin is too short");
         assert_eq!(labeled.code.as_deref(), Some("etcd::invalid_argument"));
         assert_eq!(labeled.help.as_deref(), Some("give 64 digits"));
@@ -105,14 +100,14 @@ mod tests {
 
     #[test]
     fn an_argument_that_was_not_typed_leaves_the_label_on_the_command() {
-        let labeled = labeled(BadArgument::invalid("timeout", "is none", "").into(), Effect::Reads, &spans());
+        let labeled = labeled(BadArgument::invalid("timeout", "is none", "").into(), &spans());
         assert_eq!(labeled.labels[0].span, HEAD);
     }
 
     #[test]
     fn causes_and_facts_are_told_once() {
         let source = std::io::Error::other("connection reset");
-        let labeled = labeled(Error::from(NoAnswer(source)).at_endpoint("http://a:1"), Effect::Changes, &spans());
+        let labeled = labeled(Error::from(NoAnswer(source)).at_endpoint("http://a:1").of_a_change(), &spans());
         assert_eq!(labeled.inner.len(), 1);
         assert_eq!(labeled.inner[0].to_string(), "connection reset");
         let help = "start it\nendpoint: http://a:1\nit was sent and no answer came, so it may have been applied";
@@ -122,18 +117,18 @@ mod tests {
     #[test]
     fn a_read_may_always_be_repeated() {
         let error = Error::from(NoAnswer(std::io::Error::other("connection reset")));
-        assert_eq!(labeled(error, Effect::Reads, &spans()).help.as_deref(), Some("start it"));
+        assert_eq!(labeled(error, &spans()).help.as_deref(), Some("start it"));
     }
 
     #[test]
     fn nushells_own_errors_pass_through() {
         let own = LabeledError::new("veto").with_code("my::code").with_label("here", FLAG);
         let error = Error::from_hook("veto", ShellError::from(own.clone()));
-        assert_eq!(labeled(error, Effect::Reads, &spans()), own);
+        assert_eq!(labeled(error, &spans()), own);
     }
 
     #[test]
     fn an_interruption_is_named() {
-        assert_eq!(labeled(Interrupted.into(), Effect::Reads, &spans()).code.as_deref(), Some("etcd::interrupted"));
+        assert_eq!(labeled(Interrupted.into(), &spans()).code.as_deref(), Some("etcd::interrupted"));
     }
 }

@@ -42,15 +42,13 @@ fn to_map(error: &Error, place: Option<&NativeCallContext<'_>>) -> Map {
     set("member", optional(error.member()));
     set("endpoint", optional(error.endpoint()));
     set("sent", error.sent().map_or(Dynamic::UNIT, |sent| sent.word().into()));
+    set("outcome", optional(error.outcome().map(str::to_owned)));
     set("retryable", error.retryable().into());
     set("hint", optional(error.help()));
     set("argument", optional(error.argument().map(str::to_owned)));
     set("causes", Dynamic::from_array(error.causes().into_iter().map(Dynamic::from).collect()));
     if let Some(report) = error.report() {
         set("report", to_dynamic(report));
-    }
-    if let Some(place) = place {
-        set("function", place.fn_name().into());
     }
     if let Some((line, column)) = place.and_then(|place| {
         let position = place.call_position();

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use etcdsh_core::card::Effect;
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::error::suggest;
 use etcdsh_core::units::escape;
@@ -206,13 +205,7 @@ fn from_map(report: &mut Report, map: &Map) {
     for (label, name) in [("code", "code"), ("member", "member"), ("endpoint", "endpoint"), ("help", "hint")] {
         report.notes.extend(text(name).filter(|_| of_core || name == "hint").map(|note| (label, note)));
     }
-    let changes = |name: String| {
-        let called = CATALOGUE.iter().find(|entry| entry.card.identifier() == name);
-        called.is_some_and(|entry| entry.card.effect != Effect::Reads)
-    };
-    if text("sent").is_some_and(|sent| sent == "maybe") && text("function").is_some_and(changes) {
-        report.notes.push(("outcome", "unknown: the request was sent, and no answer came".to_owned()));
-    }
+    report.notes.extend(text("outcome").filter(|_| of_core).map(|note| ("outcome", note)));
     // A change that stopped on its way says how far it came.
     let report_of_change = map.get("report").and_then(|report| report.read_lock::<Map>());
     let steps =

@@ -34,7 +34,7 @@ pub async fn execute(
     let mut journal = Journal::start(&ctx.places().state, plan.operation)?;
     journal.write(Entry::Plan { plan, allow: approved.allow() })?;
     let mut report = start_report(plan, before, &journal);
-    let mut run = Run { ctx, cluster: ctx.cluster()?, approved: &approved, bound, added: None };
+    let mut run = Run { ctx, cluster: ctx.cluster()?, approved: &approved, bound, added: None, seen: before.clone() };
     for (at, step) in plan.steps.iter().enumerate() {
         ctx.emit(&Event::Step { number: at + 1, of: plan.steps.len(), step: describe(step, before) });
         let start = Instant::now();
@@ -59,7 +59,8 @@ pub async fn execute(
     }
     // Every step is journalled already, so a last line that is missing loses nothing.
     let _ = journal.write(Entry::End { ok: true });
-    let after = observe(run.cluster, Depth::Reads).await?;
+    // Everything was done, and was seen to be; who cannot look once more still has that to tell.
+    let after = observe(run.cluster, Depth::Reads).await.unwrap_or(run.seen);
     report.ok = true;
     report.after = Quorum::of(&after);
     report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
@@ -116,12 +117,14 @@ struct Run<'r, 'c> {
     approved: &'r Approved,
     bound: Duration,
     added: Option<MemberId>,
+    /// The cluster as it was when the last step came true.
+    seen: ClusterView,
 }
 
 impl Run<'_, '_> {
     /// Takes one step: looks, checks, writes down what it means to do, does it, and waits until it is true.
     async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<(Outcome, String)> {
-        let view = self.look(step).await?;
+        let view = self.look(step).await.map_err(Error::before_sending)?;
         self.ctx.check_cancel()?;
         if let Some(detail) = self.already(&step.action, &view) {
             return Ok((Outcome::Already, detail));
@@ -243,6 +246,11 @@ impl Run<'_, '_> {
 
     /// Waits until what was done is seen by a quorum, and the cluster stands on its feet.
     async fn settle(&mut self, action: &Action) -> Result<String> {
+        self.seen = self.until_seen(action).await?;
+        Ok(standing(&self.seen))
+    }
+
+    async fn until_seen(&self, action: &Action) -> Result<ClusterView> {
         let what = format!("the cluster shows {}", action.word());
         let cluster = Arc::clone(self.cluster);
         let (ctx, bound) = (self.ctx, self.bound);
@@ -263,11 +271,14 @@ impl Run<'_, '_> {
                 Action::MoveLeader { to } => view.leader().is_some_and(|m| m.member.id == *to),
                 Action::StopMember { .. } => true,
             };
-            let standing = format!("{} of {} voters healthy", view.healthy_voters(), view.voters().count());
-            Ok(if seen && view.confirmed { Look::Ready(standing) } else { Look::NotYet(standing) })
+            Ok(if seen && view.confirmed { Look::Ready(view) } else { Look::NotYet(standing(&view)) })
         })
         .await
     }
+}
+
+fn standing(view: &ClusterView) -> String {
+    format!("{} of {} voters healthy", view.healthy_voters(), view.voters().count())
 }
 
 /// For how long a server may refuse a change because connections have not settled: its own bound is five seconds.

@@ -26,7 +26,7 @@ use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
 use crate::change::report::{Quorum, plan_table};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operation::Operation;
 use crate::units::Elapsed;
 use crate::value::Record;
@@ -85,7 +85,7 @@ impl<C: Change> Operation for Changing<C> {
     type Report = ChangeReport;
 
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options }: Self::Args) -> Result<ChangeReport> {
-        let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await?;
+        let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await.map_err(Error::before_sending)?;
         let plan = C::plan(&view, args)?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
