@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 use etcdsh_core::args::{Args as _, Kind};
 use etcdsh_core::card::Capability;
+use etcdsh_core::error::suggest;
 use etcdsh_core::profile::Settings;
 use etcdsh_core::value::{Record, Value};
 
@@ -152,8 +153,11 @@ fn capability(text: &str) -> Result<Granted, String> {
         return Ok(Granted::All);
     }
     let found = Capability::ALL.iter().find(|capability| capability.word() == text);
-    let words = || Capability::ALL.iter().map(|capability| capability.word()).collect::<Vec<_>>().join(", ");
-    found.map(|capability| Granted::One(*capability)).ok_or_else(|| format!("one of {}, all", words()))
+    found.map(|capability| Granted::One(*capability)).ok_or_else(|| {
+        let words: Vec<_> = Capability::ALL.iter().map(|capability| capability.word()).chain(["all"]).collect();
+        let near = suggest(text, &words).map_or_else(String::new, |near| format!("did you mean {near}? "));
+        format!("{near}one of {}", words.join(", "))
+    })
 }
 
 impl Allow {

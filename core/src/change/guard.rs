@@ -4,7 +4,7 @@
 use crate::change::plan::{Action, Plan, Step, label};
 use crate::change::server;
 use crate::change::view::{ClusterView, MemberView};
-use crate::error::{Fault, suggest};
+use crate::error::Fault;
 use crate::id::MemberId;
 use crate::rpc::AlarmKind;
 use crate::value::Value;
@@ -18,27 +18,41 @@ pub const MAX_LAG: i64 = 100;
 /// requests 21736 and 21737).
 const UPDATE_KEEPS_LEARNERS: &[Version] = &[Version::new(3, 5, 31), Version::new(3, 6, 12)];
 
-/// Every code of a refusal, with what it protects from. `allow` takes these and nothing else.
-pub const CODES: &[(&str, &str)] = &[
-    ("no_quorum", "a change that no quorum can confirm"),
-    ("quorum_at_risk", "a step after which too few voters are healthy for a quorum"),
-    ("last_voter", "the removal of the only voter"),
-    ("server_would_refuse", "a step that etcd's own rules do not accept"),
-    ("corrupt_alarm", "relying on a member whose data differs from the others'"),
-    ("learner_lagging", "a vote for a member that has not caught up"),
-    ("bad_transferee", "leadership for a member that cannot lead well"),
-    ("peer_url_in_use", "two members with one peer URL"),
-    ("name_in_use", "two members with one name"),
-    ("peer_scheme_differs", "a peer URL with another scheme than every other member's"),
-    ("update_promotes_learner", "a known fault of this etcd version, which makes a voter of a learner"),
-    ("stale_plan", "a plan that was made for another membership"),
-];
+crate::choice! {
+    /// What a refusal protects from. `allow` takes these words and nothing else.
+    pub enum Code {
+        /// A change that no quorum can confirm.
+        NoQuorum = "no_quorum",
+        /// A step after which too few voters are healthy for a quorum.
+        QuorumAtRisk = "quorum_at_risk",
+        /// The removal of the only voter.
+        LastVoter = "last_voter",
+        /// A step that etcd's own rules do not accept.
+        ServerWouldRefuse = "server_would_refuse",
+        /// Relying on a member whose data differs from the others'.
+        CorruptAlarm = "corrupt_alarm",
+        /// A vote for a member that has not caught up.
+        LearnerLagging = "learner_lagging",
+        /// Leadership for a member that cannot lead well.
+        BadTransferee = "bad_transferee",
+        /// Two members with one peer URL.
+        PeerUrlInUse = "peer_url_in_use",
+        /// Two members with one name.
+        NameInUse = "name_in_use",
+        /// A peer URL with another scheme than every other member's.
+        PeerSchemeDiffers = "peer_scheme_differs",
+        /// A known fault of this etcd version, which makes a voter of a learner.
+        UpdatePromotesLearner = "update_promotes_learner",
+        /// A plan that was made for another membership.
+        StalePlan = "stale_plan",
+    }
+}
 
 crate::record! {
     /// Why a step is refused.
     pub struct Refusal {
         /// The code; `allow` overrides the refusals of one code.
-        code: String,
+        code: Code,
         /// What is wrong, with the numbers.
         message: String,
         /// What to do.
@@ -46,8 +60,8 @@ crate::record! {
     }
 }
 
-fn refusal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
-    Refusal { code: code.to_owned(), message: message.into(), remedy: remedy.into() }
+fn refusal(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), remedy: remedy.into() }
 }
 
 /// Judges one action against what is seen, and what would be seen afterwards.
@@ -60,7 +74,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
             view.voters().count(),
             view.quorum()
         );
-        refusals.push(refusal("no_quorum", message, "bring voters back first; `health` names those that are down"));
+        refusals.push(refusal(Code::NoQuorum, message, "bring voters back first; `health` names those that are down"));
     }
     if view.already(action).is_some() {
         // Nothing will be sent; but the name of an unstarted member is nowhere yet, and will be what is given now.
@@ -77,13 +91,13 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::MoveLeader { to } => check_transfer(view, *to, &mut refusals),
         Action::StopMember { id } => relies_on_corrupt(view, *id, &mut refusals),
     }
-    if !refusals.iter().any(|r| matches!(r.code.as_str(), "no_quorum" | "last_voter")) {
+    if !refusals.iter().any(|r| matches!(r.code, Code::NoQuorum | Code::LastVoter)) {
         quorum_stays(action, view, &mut refusals);
     }
     // What we refuse ourselves says more than the server's answer, so it comes first.
     if let Err(answer) = server::accepts(action, view) {
         let remedy = "see `health` and `member list` for what the server misses";
-        refusals.push(refusal("server_would_refuse", format!("the server would answer: {answer}"), remedy));
+        refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));
     }
     refusals
 }
@@ -106,7 +120,7 @@ fn quorum_stays(action: &Action, view: &ClusterView, refusals: &mut Vec<Refusal>
             Action::AddMember { .. } => "add it as a learner, start it, and promote it when it has caught up",
             _ => "bring the other voters back first; `health` names those that are down",
         };
-        refusals.push(refusal("quorum_at_risk", message, remedy));
+        refusals.push(refusal(Code::QuorumAtRisk, message, remedy));
     }
 }
 
@@ -119,7 +133,7 @@ fn check_add(view: &ClusterView, name: &str, urls: &[String], refusals: &mut Vec
 fn name_is_free(view: &ClusterView, name: &str, refusals: &mut Vec<Refusal>) {
     if let Some(twin) = view.members.iter().find(|m| !name.is_empty() && m.member.name == name) {
         let message = format!("the name {name:?} is that of {}", label(view, twin.member.id));
-        refusals.push(refusal("name_in_use", message, "choose another name, or remove the old member first"));
+        refusals.push(refusal(Code::NameInUse, message, "choose another name, or remove the old member first"));
     }
 }
 
@@ -128,7 +142,7 @@ fn urls_are_free<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[Strin
         for url in other.member.peer_urls.iter().filter(|url| urls.contains(url)) {
             let message = format!("the peer URL {url} is that of {}", other.member.label());
             let remedy = format!("give another URL, or remove {} first", other.member.label());
-            refusals.push(refusal("peer_url_in_use", message, remedy));
+            refusals.push(refusal(Code::PeerUrlInUse, message, remedy));
         }
     }
 }
@@ -143,7 +157,7 @@ fn same_scheme<'a>(others: impl Iterator<Item = &'a MemberView>, urls: &[String]
     let [only] = used.as_slice() else { return };
     if let Some(url) = urls.iter().find(|url| scheme(url).as_ref() != Some(only)) {
         let message = format!("every other member's peer URL is {only}, and {url} is not");
-        refusals.push(refusal("peer_scheme_differs", message, format!("give an {only} URL")));
+        refusals.push(refusal(Code::PeerSchemeDiffers, message, format!("give an {only} URL")));
     }
 }
 
@@ -151,7 +165,7 @@ fn check_remove(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
     let is_voter = view.get(id).is_some_and(|m| !m.member.is_learner);
     if is_voter && view.voters().count() == 1 {
         let message = "it is the only voter, and a cluster without voters is lost";
-        refusals.push(refusal("last_voter", message, "to end a cluster, stop its process and keep its data dir"));
+        refusals.push(refusal(Code::LastVoter, message, "to end a cluster, stop its process and keep its data dir"));
     }
     relies_on_corrupt(view, id, refusals);
 }
@@ -162,7 +176,7 @@ fn relies_on_corrupt(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusa
     if let Some(corrupt) = corrupt {
         let who = label(view, corrupt.member.id);
         let message = format!("{who} has a CORRUPT alarm, and the quorum would rest on it");
-        refusals.push(refusal("corrupt_alarm", message, format!("replace {who} first")));
+        refusals.push(refusal(Code::CorruptAlarm, message, format!("replace {who} first")));
     }
 }
 
@@ -172,11 +186,15 @@ fn check_promote(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) 
         Some(lag) if lag <= MAX_LAG => {}
         Some(lag) => {
             let message = format!("it is {lag} log entries behind; at most {MAX_LAG} are fit for a vote");
-            refusals.push(refusal("learner_lagging", message, "wait until it has caught up; `status` shows its lag"));
+            refusals.push(refusal(
+                Code::LearnerLagging,
+                message,
+                "wait until it has caught up; `status` shows its lag",
+            ));
         }
         None => {
             let message = "it does not answer, so nobody knows how far it is behind";
-            refusals.push(refusal("learner_lagging", message, "start it, and wait until it has caught up"));
+            refusals.push(refusal(Code::LearnerLagging, message, "start it, and wait until it has caught up"));
         }
     }
 }
@@ -192,7 +210,7 @@ fn check_update(view: &ClusterView, id: MemberId, urls: &[String], refusals: &mu
     {
         let message = format!("etcd {version} makes a voter of a learner whose peer URLs are updated");
         let remedy = "remove the learner and add it with its new URLs, or upgrade etcd first";
-        refusals.push(refusal("update_promotes_learner", message, remedy));
+        refusals.push(refusal(Code::UpdatePromotesLearner, message, remedy));
     }
 }
 
@@ -200,7 +218,7 @@ fn check_transfer(view: &ClusterView, to: MemberId, refusals: &mut Vec<Refusal>)
     let Some(target) = view.get(to) else { return };
     let mut bad = |message: String| {
         let remedy = "choose a follower that is healthy and caught up, or none, to let the best be chosen";
-        refusals.push(refusal("bad_transferee", message, remedy));
+        refusals.push(refusal(Code::BadTransferee, message, remedy));
     };
     if target.member.is_learner {
         return bad("it is a learner and cannot lead".to_owned());
@@ -213,7 +231,7 @@ fn check_transfer(view: &ClusterView, to: MemberId, refusals: &mut Vec<Refusal>)
         _ => {}
     }
     if view.alarms.iter().any(|alarm| alarm.member_id == to) {
-        refusals.push(refusal("bad_transferee", "it has an alarm", "see `alarm list`"));
+        refusals.push(refusal(Code::BadTransferee, "it has an alarm", "see `alarm list`"));
     }
 }
 
@@ -221,7 +239,7 @@ fn check_transfer(view: &ClusterView, to: MemberId, refusals: &mut Vec<Refusal>)
 #[derive(Debug)]
 pub struct Approved {
     plan: Plan,
-    allow: Vec<String>,
+    allow: Vec<Code>,
 }
 
 impl Approved {
@@ -231,7 +249,7 @@ impl Approved {
     }
 
     /// Returns the refusals that the caller allowed.
-    pub fn allow(&self) -> &[String] {
+    pub fn allow(&self) -> &[Code] {
         &self.allow
     }
 
@@ -249,7 +267,7 @@ impl Approved {
 ///
 /// # Errors
 /// The refusals that were not allowed by name.
-pub fn approve(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Approved, Refused> {
+pub fn approve(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approved, Refused> {
     let mut refusals = Vec::new();
     let mut seen = view.clone();
     for step in &plan.steps {
@@ -269,28 +287,12 @@ pub fn approve(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Appro
 ///
 /// # Errors
 /// The refusals that time does not heal, with the others.
-pub fn approve_in_time(plan: Plan, view: &ClusterView, allow: &[String]) -> Result<Approved, Refused> {
+pub fn approve_in_time(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approved, Refused> {
     approve(plan.clone(), view, allow).or_else(|refused| approve(plan, &view.caught_up(), allow).map_err(|_| refused))
 }
 
-fn not_allowed(refusals: Vec<Refusal>, allow: &[String]) -> Vec<Refusal> {
+fn not_allowed(refusals: Vec<Refusal>, allow: &[Code]) -> Vec<Refusal> {
     refusals.into_iter().filter(|refusal| !allow.contains(&refusal.code)).collect()
-}
-
-/// Checks that what is to be allowed are codes of refusals.
-///
-/// # Errors
-/// The word that is none.
-pub fn check_allow(allow: &[String]) -> Result<(), crate::args::BadArgument> {
-    let known: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
-    match allow.iter().find(|code| !known.contains(&code.as_str())) {
-        None => Ok(()),
-        Some(unknown) => {
-            let near = suggest(unknown, &known).map_or_else(String::new, |near| format!("did you mean {near}? "));
-            let help = format!("{near}the codes are {}", known.join(", "));
-            Err(crate::args::BadArgument::invalid("allow", format!("has {unknown:?}, which is no code"), help))
-        }
-    }
 }
 
 /// A plan was refused.
@@ -312,14 +314,13 @@ impl Refused {
 
 impl Fault for Refused {
     fn code(&self) -> &'static str {
-        let first = self.refusals.first().map(|refusal| refusal.code.as_str());
-        CODES.iter().map(|(code, _)| *code).find(|code| Some(*code) == first).unwrap_or("refused")
+        self.refusals.first().map_or("refused", |refusal| refusal.code.word())
     }
 
     fn help(&self) -> Option<String> {
         let mut remedies: Vec<&str> = self.refusals.iter().map(|r| r.remedy.as_str()).collect();
         remedies.dedup();
-        let mut codes: Vec<&str> = self.refusals.iter().map(|r| r.code.as_str()).collect();
+        let mut codes: Vec<&str> = self.refusals.iter().map(|r| r.code.word()).collect();
         codes.dedup();
         Some(format!("{}. To do it all the same, allow {}", remedies.join("; "), codes.join(", ")))
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::change::guard::Code;
 use crate::change::plan::{Plan, Step};
 use crate::error::{Error, Fault, Result};
 use crate::units::{Timestamp, rfc3339};
@@ -35,7 +36,7 @@ pub enum Entry<'a> {
         /// The plan.
         plan: &'a Plan,
         /// The refusals that the caller allowed.
-        allow: &'a [String],
+        allow: &'a [Code],
     },
     /// A step is about to be taken; written before anything is sent.
     Intent {

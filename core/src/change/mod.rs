@@ -37,7 +37,7 @@ crate::args! {
         /// Show the plan and what the guards say, and change nothing.
         dry_run: bool,
         /// Refusals to override, each by its code.
-        allow: Vec<String>,
+        allow: Vec<guard::Code>,
         /// How long each step may take to come true.
         wait: Elapsed = "1min",
     }
@@ -74,7 +74,6 @@ impl<A: Args> Args for ChangeArgs<A> {
         let shared = |name: &str| Options::PARAMS.iter().any(|param| param.name == name);
         let (options, args) = record.into_iter().partition::<Vec<_>, _>(|(name, _)| shared(name));
         let options = Options::read(options.into_iter().collect())?;
-        guard::check_allow(&options.allow)?;
         Ok(ChangeArgs { args: A::read(args.into_iter().collect())?, options })
     }
 }
@@ -96,7 +95,7 @@ impl<C: Change> Operation for Changing<C> {
 }
 
 /// What a dry run reports: the plan, what the guards say, and the quorum that is predicted.
-fn rehearse(plan: Plan, view: &ClusterView, allow: &[String]) -> ChangeReport {
+fn rehearse(plan: Plan, view: &ClusterView, allow: &[guard::Code]) -> ChangeReport {
     let table = plan_table(&plan, view);
     let after = plan.steps.iter().fold(view.clone(), |seen, step| seen.after(&step.action));
     let (operation, cluster_id) = (plan.operation.to_owned(), plan.cluster_id);

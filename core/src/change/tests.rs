@@ -24,8 +24,8 @@ fn update(id: u64, url: &str) -> Action {
     Action::UpdatePeerUrls { id: MemberId(id), peer_urls: vec![url.to_owned()] }
 }
 
-fn codes(action: &Action, view: &ClusterView) -> Vec<String> {
-    check(action, view).into_iter().map(|refusal| refusal.code).collect()
+fn codes(action: &Action, view: &ClusterView) -> Vec<&'static str> {
+    check(action, view).into_iter().map(|refusal| refusal.code.word()).collect()
 }
 
 const NINTH: &str = "http://10.0.0.9:2380";
@@ -101,6 +101,6 @@ fn what_time_does_not_heal_is_refused_at_once_and_with_everything() {
     view.members[2] = member(3, State::Cut, false, Some(1), 0);
     let plan = Plan::new("member promote", &view).then(Action::PromoteMember { id: MemberId(9) }, "");
     let refused = approve_in_time(plan, &view, &[]).unwrap_err();
-    let codes: Vec<_> = refused.refusals.iter().map(|refusal| refusal.code.as_str()).collect();
+    let codes: Vec<_> = refused.refusals.iter().map(|refusal| refusal.code.word()).collect();
     assert_eq!(codes, ["no_quorum", "learner_lagging", "server_would_refuse"]);
 }

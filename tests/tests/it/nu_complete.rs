@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use etcdsh_tests::{Home, Running, Silent};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 /// Returns what is offered for a half-typed line.
@@ -54,6 +55,15 @@ fn profiles_are_offered_from_everywhere() {
     let config = "$env.config.plugins.etcd = {profiles: {mine: {endpoints: [a:1]}}}";
     assert_eq!(values(&offered(&home, config, "etcd health --profile ")), ["filed", "mine", "tried"]);
     assert_eq!(values(&offered(&home, config, "etcd health --profile=fi")), ["filed"]);
+}
+
+#[rstest]
+#[case("etcd member remove infra1 --allow quor", &["quorum_at_risk"])]
+#[case("etcd member add infra4 --allow=name", &["name_in_use"])]
+#[case("etcd can mo", &["move_leader"])]
+#[case("etcd sandbox break infra1 --how s", &["stale-data"])]
+fn the_words_of_a_closed_set_are_offered(#[case] line: &str, #[case] expected: &[&str]) {
+    assert_eq!(values(&offered(&Home::new(), "", line)), expected);
 }
 
 #[test]

@@ -13,6 +13,9 @@ use rstest::rstest;
 #[case("etcd member list --cacert none.pem", "etcd::tls_bad_file", "--cacert none.pem")]
 #[case("etcd healt --profile x", "etcd::unknown_command", "healt")]
 #[case("etcd member ad x", "etcd::unknown_command", "ad")]
+#[case("etcd can remov infra1", "etcd::invalid_argument", "remov")]
+#[case("etcd sandbox break infra1 --how stale", "etcd::invalid_argument", "--how stale")]
+#[case("etcd leader move --allow [bad_transfere]", "etcd::invalid_argument", "--allow [bad_transfere]")]
 #[case("etcd sandbox kill infra9", "etcd::sandbox_not_found", "etcd sandbox kill")]
 fn a_failure_has_a_code_and_points_at_its_culprit(#[case] script: &str, #[case] code: &str, #[case] culprit: &str) {
     let caught = Home::new().caught(script);
@@ -24,6 +27,9 @@ fn what_to_do_is_said_where_it_can_be_known() {
     let help = |script: &str| Home::new().caught(script).details["help"].as_str().unwrap_or_default().to_owned();
     assert_eq!(help("etcd healt"), "did you mean `etcd health`?");
     assert_eq!(help("etcd zzz"), "`etcd --help` shows the commands");
+    assert_eq!(help("etcd can remov infra1 --endpoints 127.0.0.1:1"), "did you mean remove?");
+    assert_eq!(help("etcd sandbox break infra1 --how stale"), "did you mean stale-data?");
+    assert_eq!(help("etcd member remove infra1 --allow quorum"), "did you mean quorum_at_risk?");
     let there = "check the address and the port, and that etcd runs there";
     assert_eq!(help("etcd health --endpoints 127.0.0.1:1"), there);
 }

@@ -138,6 +138,7 @@ fn tab_offers_what_fits() {
     shell.complete(&format!("etcd.member_remove(\"{TAB}"), &["infra1", "infra2", "infra3"]);
     shell.complete(&format!("etcd.keys(\"\", #{{ {TAB}"), &["limit: ", "prefix: ", "keys_only: "]);
     shell.complete(&format!("etcd.can(\"{TAB}"), &["remove", "promote"]);
+    shell.complete(&format!("etcd.member_remove(\"infra1\", #{{ allow: \"{TAB}"), &["quorum_at_risk", "last_voter"]);
     shell.run("let other = connect(\"sandbox\"); let data = #{ first_field: 1, second_field: 2 };");
     shell.complete(&format!("data.{TAB}"), &["first_field", "second_field", "keys"]);
     shell.complete(&format!("other.member_promote(\"{TAB}"), &["infra1", "infra2", "infra3"]);
