@@ -30,6 +30,11 @@ impl Member {
     pub fn label(&self) -> String {
         if self.started() { crate::units::escape_word(&self.name) } else { self.id.to_string() }
     }
+
+    /// Returns the name with the id, or the id alone of a member that has no name yet.
+    pub fn label_with_id(&self) -> String {
+        if self.started() { format!("{} ({})", self.label(), self.id) } else { self.id.to_string() }
+    }
 }
 
 /// A membership list.
@@ -80,8 +85,7 @@ impl Membership {
 }
 
 fn candidates<'a>(members: impl Iterator<Item = &'a Member>) -> String {
-    let one =
-        |m: &Member| if m.started() { format!("{} ({})", m.label(), m.id) } else { format!("{} (unstarted)", m.id) };
+    let one = |m: &Member| if m.started() { m.label_with_id() } else { format!("{} (unstarted)", m.id) };
     members.map(one).collect::<Vec<_>>().join(", ")
 }
 

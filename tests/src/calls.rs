@@ -8,6 +8,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+/// The calls that have begun, and those that have ended.
+static BEGUN: Mutex<Vec<Call>> = Mutex::new(Vec::new());
 static CALLS: Mutex<Vec<Call>> = Mutex::new(Vec::new());
 
 /// A call that core made.
@@ -37,21 +39,27 @@ struct Listener;
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target().starts_with("etcdsh_core::rpc")
+        metadata.target() == "etcdsh_core::rpc::entry"
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::DEBUG)
     }
 
-    fn event(&self, event: &Event<'_>) {
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
         let mut call = Call::default();
-        event.record(&mut call);
-        CALLS.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        span.record(&mut call);
+        let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.push(call);
+        Id::from_u64(begun.len() as u64)
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
+    fn event(&self, event: &Event<'_>) {
+        let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        // A call that began before anybody listened is nobody's.
+        let Some(at) = event.parent().map(Id::into_u64) else { return };
+        let call = begun.get(usize::try_from(at).expect("few calls") - 1).expect("what has ended has begun");
+        CALLS.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
+
 use crate::change::guard::Approved;
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe};
@@ -12,6 +14,7 @@ use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table
 use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped};
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Sent};
 use crate::event::Event;
 use crate::id::MemberId;
@@ -34,18 +37,22 @@ pub async fn execute(
     let mut journal = Journal::start(&ctx.places().state, plan.operation)?;
     journal.write(Entry::Plan { plan, allow: approved.allow() })?;
     let mut report = start_report(plan, before, &journal);
-    let mut run = Run { ctx, cluster: ctx.cluster()?, approved: &approved, bound, added: None, seen: before.clone() };
+    let (cluster, seen) = (ctx.cluster()?, before.clone());
+    let mut run = Run { ctx, cluster, approved: &approved, bound, added: None, asked: None, seen };
     for (at, step) in plan.steps.iter().enumerate() {
         ctx.emit(&Event::Step { number: at + 1, of: plan.steps.len(), step: describe(step, before) });
         let start = Instant::now();
-        let taken = run.take(step, at, &mut journal).await;
+        run.asked = None;
+        let span = tracing::info_span!("step", number = at + 1, step = step.action.word());
+        let taken = run.take(step, at, &mut journal).instrument(span.clone()).await;
         let (outcome, detail) = match &taken {
             Ok((outcome, detail)) => (*outcome, detail.clone()),
             Err(error) if error.code() == "outcome_unknown" => (Outcome::Unknown, error.in_one_line()),
             Err(error) => (Outcome::Failed, error.in_one_line()),
         };
         let written = journal.write(Entry::Outcome { number: at + 1, outcome: outcome.word(), detail: &detail });
-        tracing::info!(step = step.action.word(), outcome = outcome.word(), took = ?start.elapsed(), "step");
+        let (member, endpoint) = (run.member(step, before), run.asked.as_ref().map(tracing::field::display));
+        tracing::info!(parent: &span, member, endpoint, took = ?start.elapsed(), outcome = outcome.word(), "step");
         report.steps.push(taken_step(step, before, outcome, start.elapsed(), detail));
         if let Err(error) = taken.and(written) {
             let rest = plan.steps.iter().skip(at + 1);
@@ -117,6 +124,8 @@ struct Run<'r, 'c> {
     approved: &'r Approved,
     bound: Duration,
     added: Option<MemberId>,
+    /// Who was asked last to carry out the step.
+    asked: Option<Endpoint>,
     /// The cluster as it was when the last step came true.
     seen: ClusterView,
 }
@@ -136,6 +145,13 @@ impl Run<'_, '_> {
             Err(error) => return Err(error),
         }
         self.settle(&step.action).await.map(|detail| (Outcome::Done, detail))
+    }
+
+    /// Returns the member that a step is about, by name and id; one that is added gets its id from the server.
+    fn member(&self, step: &Step, view: &ClusterView) -> String {
+        let label = step.action.target_label(view);
+        let added = self.added.filter(|_| step.action.target().is_none());
+        added.map_or_else(|| label.clone(), |id| format!("{label} ({id})"))
     }
 
     /// Looks until a step may be taken: what only needs time is waited for, and everything else is refused at once.
@@ -187,6 +203,7 @@ impl Run<'_, '_> {
     async fn send(&mut self, action: &Action, view: &ClusterView) -> Result<()> {
         let mut last = None;
         for node in self.nodes(action, view)? {
+            self.asked = Some(node.endpoint().clone());
             match self.send_to(&node, action).await {
                 // Only what never left this machine may be tried elsewhere.
                 Err(error) if error.sent() == Some(Sent::Never) => last = Some(error),

@@ -84,10 +84,7 @@ impl Action {
 
 /// Returns a member's name with its id, for a person.
 pub(crate) fn label(view: &ClusterView, id: MemberId) -> String {
-    match view.get(id) {
-        Some(m) if m.member.started() => format!("{} ({id})", m.member.label()),
-        _ => id.to_string(),
-    }
+    view.get(id).map_or_else(|| id.to_string(), |m| m.member.label_with_id())
 }
 
 /// One step of a plan.

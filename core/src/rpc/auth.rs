@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use tracing::Instrument;
 
+use super::entry::Entry;
 use super::error::{Failure, RpcError};
 use super::failover::{hedge, rank, same_everywhere};
 use super::node::Node;
@@ -36,16 +38,18 @@ impl Node {
     }
 
     async fn authenticate(&self, user: &User, deadline: Instant) -> Result<Option<HeaderValue>, RpcError> {
-        let started = Instant::now();
-        let bound = deadline.saturating_duration_since(started);
-        let connection = self.connection(deadline, bound).await?;
-        let call = async {
-            let mut auth = self.client.auth_client();
-            auth.authenticate(user.name.clone(), user.password.expose().to_owned()).await
+        let bound = deadline.saturating_duration_since(Instant::now());
+        let mut entry = Entry::begin("Authenticate", self);
+        let ask = async {
+            let connection = self.connection(deadline, bound).await?;
+            let call = async {
+                let mut auth = self.client.auth_client();
+                auth.authenticate(user.name.clone(), user.password.expose().to_owned()).await
+            };
+            self.attempt("Authenticate", deadline, bound, &connection, call).await
         };
-        let done = self.attempt("Authenticate", deadline, bound, &connection, call).await;
-        let outcome = done.as_ref().err().map_or("ok", Fault::code);
-        tracing::debug!(method = "Authenticate", endpoint = %self.endpoint(), took = ?started.elapsed(), outcome, "rpc");
+        let done = ask.instrument(entry.span()).await;
+        entry.outcome(&done);
         match done {
             Ok(answer) => {
                 let token = HeaderValue::from_str(answer.token());

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use etcd_client::Error as EtcdError;
 use tokio::time::timeout_at;
+use tracing::Instrument;
 
 use super::auth::refuses_token;
 use super::classify::classify;
+use super::entry::Entry;
 use super::error::{Failure, RpcError};
 use super::link::Connection;
 use super::node::Node;
-use crate::error::{Fault, Sent};
+use crate::error::Sent;
 
 /// Whether a call may be sent twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,24 +39,23 @@ impl Node {
         Ok(self.open(method, kind, deadline, once).await?.0)
     }
 
-    /// The same for a call that goes on after its first answer: it needs the connection, to tell later how that ended.
+    /// The same for a call that goes on after its first answer.
     pub(super) async fn open<T, F>(
         &self,
         method: &'static str,
         kind: Kind,
         deadline: Instant,
         once: impl Fn() -> F,
-    ) -> Result<(T, Connection), RpcError>
+    ) -> Result<(T, Opened), RpcError>
     where
         F: Future<Output = Result<T, EtcdError>>,
     {
-        let started = Instant::now();
-        let bound = deadline.saturating_duration_since(started);
+        let bound = deadline.saturating_duration_since(Instant::now());
+        let mut entry = Entry::begin(method, self);
         // Connecting and authenticating make this large, and it would be part of every future that calls something.
-        let done = Box::pin(self.attempts(method, kind, deadline, bound, once)).await;
-        let outcome = done.as_ref().err().map_or("ok", Fault::code);
-        tracing::debug!(method, endpoint = %self.endpoint(), took = ?started.elapsed(), outcome, "rpc");
-        done
+        let done = Box::pin(self.attempts(method, kind, deadline, bound, once)).instrument(entry.span()).await;
+        entry.outcome(&done);
+        done.map(|(answer, connection)| (answer, Opened { connection, entry }))
     }
 
     async fn attempts<T, F>(
@@ -135,31 +136,40 @@ impl Node {
     }
 }
 
+/// What goes on after its first answer: the connection tells how it ended, and the log's entry waits for that.
+pub(super) struct Opened {
+    connection: Connection,
+    entry: Entry,
+}
+
 /// An answer in many messages, each of which has to come within a bound.
 pub(super) struct Incoming {
     pub(super) node: Arc<Node>,
-    connection: Connection,
+    opened: Opened,
     what: &'static str,
     idle: Duration,
 }
 
 impl Incoming {
-    pub(super) fn new(node: &Arc<Node>, connection: Connection, what: &'static str, idle: Duration) -> Self {
-        Incoming { node: Arc::clone(node), connection, what, idle }
+    pub(super) fn new(node: &Arc<Node>, opened: Opened, what: &'static str, idle: Duration) -> Self {
+        Incoming { node: Arc::clone(node), opened, what, idle }
     }
 
     /// Waits for the next message.
     pub(super) async fn message<T>(
-        &self,
+        &mut self,
         next: impl Future<Output = Result<Option<T>, EtcdError>>,
     ) -> Result<Option<T>, RpcError> {
-        match tokio::time::timeout(self.idle, next).await {
-            Ok(done) => done.map_err(|error| classify(self.node.endpoint(), error, &self.connection.wire)),
+        let Opened { connection, entry } = &mut self.opened;
+        let done = match tokio::time::timeout(self.idle, next).instrument(entry.span()).await {
+            Ok(done) => done.map_err(|error| classify(self.node.endpoint(), error, &connection.wire)),
             Err(_) => {
-                self.node.link.retire(&self.connection);
+                self.node.link.retire(connection);
                 let failure = Failure::Timeout { waiting_for: self.what.to_owned(), bound: self.idle };
                 Err(RpcError::new(self.node.endpoint(), Sent::Maybe, failure))
             }
-        }
+        };
+        entry.outcome(&done);
+        done
     }
 }

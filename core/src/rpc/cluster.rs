@@ -16,7 +16,8 @@ use super::token::Tokens;
 use super::types::Consistency;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Sent};
-use crate::member::Membership;
+use crate::id::MemberId;
+use crate::member::{Member, Membership};
 use crate::profile::Profile;
 
 /// How long one endpoint is waited for before the next one is asked too.
@@ -32,8 +33,8 @@ pub(super) struct Shared {
     pub(super) tokens: Arc<Tokens>,
     pub(super) identity: Arc<Identity>,
     nodes: Mutex<HashMap<Endpoint, Arc<Node>>>,
-    /// The client URLs of the members, as the last membership list had them.
-    members: Mutex<Vec<Endpoint>>,
+    /// The members, as the last membership list had them.
+    members: Mutex<Vec<Member>>,
 }
 
 impl Cluster {
@@ -86,9 +87,7 @@ impl Cluster {
     pub async fn membership(&self, how: Consistency, deadline: Instant) -> Result<Membership> {
         let ask = |node: Arc<Node>| async move { node.membership(how, deadline).await };
         let found = self.any(deadline, ask).await?;
-        let urls = found.members.iter().flat_map(|member| &member.client_urls);
-        let members = urls.filter_map(|url| Endpoint::parse(url, self.0.profile.tls.is_set()).ok()).collect();
-        *self.0.members.lock().unwrap_or_else(PoisonError::into_inner) = members;
+        self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&found.members);
         Ok(found)
     }
 
@@ -137,8 +136,25 @@ impl Shared {
     fn known(&self) -> Vec<Endpoint> {
         let mut known = self.profile.endpoints.clone();
         let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(members.iter().filter(|member| !self.profile.endpoints.contains(member)).cloned());
+        let listed = members.iter().flat_map(|member| self.endpoints(member));
+        known.extend(listed.filter(|endpoint| !self.profile.endpoints.contains(endpoint)));
         known
+    }
+
+    /// Returns where a member says that clients reach it.
+    fn endpoints<'m>(&self, member: &'m Member) -> impl Iterator<Item = Endpoint> + use<'m> {
+        let tls = self.profile.tls.is_set();
+        member.client_urls.iter().filter_map(move |url| Endpoint::parse(url, tls).ok())
+    }
+
+    /// Returns the name and the id of the member that has this id or, where the id is not known, is reached there.
+    pub(super) fn who(&self, id: Option<MemberId>, endpoint: &Endpoint) -> Option<String> {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = |member: &&Member| match id {
+            Some(id) => member.id == id,
+            None => self.endpoints(member).any(|known| known == *endpoint),
+        };
+        members.iter().find(meant).map(Member::label_with_id)
     }
 
     pub(super) fn node(self: &Arc<Self>, endpoint: &Endpoint) -> Result<Arc<Node>> {

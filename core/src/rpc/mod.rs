@@ -7,6 +7,7 @@ mod call;
 mod classify;
 mod cluster;
 mod dial;
+mod entry;
 mod error;
 mod failover;
 mod identity;

@@ -1,5 +1,6 @@
 //! One endpoint, and what it can be asked.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ pub struct Node {
     identity: Arc<Identity>,
     /// Whether the server understands what a linearizable membership list is; known after the first one.
     lists_linearizably: OnceLock<bool>,
+    /// Who answered last; zero, which no member is, before anybody has.
+    member: AtomicU64,
 }
 
 impl Node {
@@ -47,12 +50,27 @@ impl Node {
         let client = etcd_client::Client::from_channel(channel, None).now_or_never();
         let client = client.and_then(std::result::Result::ok).ok_or_else(|| Error::internal("no client was made"))?;
         let (identity, cluster) = (Arc::clone(&cluster.identity), Arc::downgrade(cluster));
-        Ok(Node { link, client, tokens, cluster, identity, lists_linearizably: OnceLock::new() })
+        Ok(Node {
+            link,
+            client,
+            tokens,
+            cluster,
+            identity,
+            lists_linearizably: OnceLock::new(),
+            member: AtomicU64::new(0),
+        })
     }
 
     /// Returns where this leads.
     pub fn endpoint(&self) -> &Endpoint {
         self.link.endpoint()
+    }
+
+    /// Returns the name and the id of the member behind this, as far as they are known.
+    pub(super) fn who(&self) -> Option<String> {
+        let answered = Some(MemberId(self.member.load(Ordering::Relaxed))).filter(|id| id.0 != 0);
+        let listed = self.cluster.upgrade().and_then(|cluster| cluster.who(answered, self.endpoint()));
+        listed.or_else(|| answered.map(|id| id.to_string()))
     }
 
     /// Asks the member about itself.
@@ -235,6 +253,7 @@ impl Node {
     pub(super) fn header(&self, header: Option<PbResponseHeader>) -> Result<PbResponseHeader, RpcError> {
         let header = header.ok_or_else(|| self.nonsense("it has no header"))?;
         self.identity.check(self.endpoint(), ClusterId(header.cluster_id))?;
+        self.member.store(header.member_id, Ordering::Relaxed);
         Ok(header)
     }
 

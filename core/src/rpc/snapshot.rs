@@ -29,8 +29,8 @@ impl Node {
                 Ok((stream, first))
             }
         };
-        let ((stream, first), connection) = self.open("Snapshot", Kind::Read, deadline, ask).await?;
-        let incoming = Incoming::new(self, connection, "the next piece of the snapshot", idle);
+        let ((stream, first), opened) = self.open("Snapshot", Kind::Read, deadline, ask).await?;
+        let incoming = Incoming::new(self, opened, "the next piece of the snapshot", idle);
         Ok(SnapshotStream { incoming, stream, first, state: State::default() })
     }
 }

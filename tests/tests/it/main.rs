@@ -15,6 +15,7 @@ mod failing;
 mod faults;
 mod hostile;
 mod keys;
+mod log;
 mod lying_snapshot;
 mod members;
 mod nu_answers;
