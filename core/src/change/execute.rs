@@ -158,7 +158,7 @@ impl Run<'_, '_> {
     async fn look(&self, step: &Step) -> Result<ClusterView> {
         let (ctx, cluster, approved) = (self.ctx, self.cluster, self.approved);
         until(ctx, "the learner has caught up", self.bound, async || {
-            let view = ctx.unless_cancelled(observe(cluster, Depth::Reads)).await?;
+            let view = ctx.unless_cancelled(observe(cluster, Depth::Reads)).await?.admitted()?;
             if view.cluster_id != approved.plan().cluster_id {
                 return Err(OtherCluster { planned: approved.plan().cluster_id, found: view.cluster_id }.into());
             }

@@ -10,7 +10,6 @@ use crate::change::guard::check;
 use crate::change::plan::Action;
 use crate::change::server;
 use crate::change::view::{ClusterView, Failure, MemberView};
-use crate::error::Sent;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::member::Member;
 use crate::rpc::Status;
@@ -50,7 +49,7 @@ fn status(id: u64, leader: Option<u64>, learner: bool, lag: i64) -> Status {
 /// Builds a member in a certain state.
 pub(crate) fn member(id: u64, state: State, learner: bool, leader: Option<u64>, lag: i64) -> MemberView {
     let started = state != State::Unstarted;
-    let gone = || Failure { code: "unreachable", message: "refused".to_owned(), sent: Sent::Never };
+    let gone = || Failure::unasked("unreachable", "refused");
     MemberView {
         member: Member {
             id: MemberId(id),

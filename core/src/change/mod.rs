@@ -3,6 +3,7 @@
 pub mod execute;
 #[cfg(test)]
 mod exhaustive;
+pub mod failure;
 pub mod guard;
 pub mod journal;
 pub mod observe;
@@ -84,7 +85,8 @@ impl<C: Change> Operation for Changing<C> {
     type Report = ChangeReport;
 
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options }: Self::Args) -> Result<ChangeReport> {
-        let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await.map_err(Error::before_sending)?;
+        let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
+        let view = view.and_then(ClusterView::admitted).map_err(Error::before_sending)?;
         let plan = C::plan(&view, args)?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));

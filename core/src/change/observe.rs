@@ -122,8 +122,8 @@ fn assign(member: &Member, addresses: &[Endpoint], answers: &[AnswerAt]) -> Memb
         .or_else(|| addresses.first().and_then(|first| answers.iter().find(|answer| answer.endpoint == *first)));
     let Some(answer) = found else {
         if member.started() {
-            let message = "it advertises no client URL that can be used".to_owned();
-            view.status = Some(Err(Failure { code: "no_client_url", message, sent: Sent::Never }));
+            let message = "it advertises no client URL that can be used";
+            view.status = Some(Err(Failure::unasked("no_client_url", message)));
         }
         return view;
     };
@@ -132,7 +132,7 @@ fn assign(member: &Member, addresses: &[Endpoint], answers: &[AnswerAt]) -> Memb
     match &answer.status {
         Ok(status) if status.member_id != member.id => {
             let message = format!("{} answers as member {}, not {}", answer.endpoint, status.member_id, member.id);
-            view.status = Some(Err(Failure { code: "wrong_member", message, sent: Sent::Answered }));
+            view.status = Some(Err(Failure { code: "wrong_member", message, help: None, sent: Sent::Answered }));
         }
         status => {
             view.status = Some(status.clone());

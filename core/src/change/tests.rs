@@ -104,3 +104,22 @@ fn what_time_does_not_heal_is_refused_at_once_and_with_everything() {
     let codes: Vec<_> = refused.refusals.iter().map(|refusal| refusal.code.word()).collect();
     assert_eq!(codes, ["no_quorum", "learner_lagging", "server_would_refuse"]);
 }
+
+#[rstest]
+#[case::all_ask_for_another_user(&[true, true, true], false)]
+#[case::one_does_and_the_others_are_down(&[true, false, false], false)]
+#[case::all_are_down(&[false, false, false], true)]
+fn a_view_without_the_right_user_says_nothing_of_a_quorum(#[case] asks: &[bool], #[case] admitted: bool) {
+    use crate::change::view::Failure;
+    let mut view = three_and([]);
+    for (member, asks) in view.members.iter_mut().zip(asks) {
+        let (code, message) = if *asks { ("unauthenticated", "user name is empty") } else { ("timeout", "no answer") };
+        member.linearizable = Some(Err(Failure::unasked(code, message)));
+    }
+    let one_serves = ClusterView { members: [view.clone().members, three_and([]).members].concat(), ..view.clone() };
+    assert_eq!(one_serves.clone().admitted().unwrap(), one_serves);
+    assert_eq!(
+        view.admitted().map(drop).map_err(|error| error.code()),
+        if admitted { Ok(()) } else { Err("unauthenticated") }
+    );
+}

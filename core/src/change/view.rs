@@ -3,33 +3,14 @@
 
 use std::time::Duration;
 
+pub use crate::change::failure::{Answered, Failure};
 use crate::change::plan::Action;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Sent};
+use crate::error::Result;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::member::{Member, Membership};
 use crate::rpc::{Alarm, AlarmKind, Status};
 use crate::version::Version;
-
-/// Why a question to a member has no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The stable code of the error.
-    pub code: &'static str,
-    /// The error with its causes, in one line.
-    pub message: String,
-    /// Whether the question reached the member.
-    pub sent: Sent,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure { code: error.code(), message: error.in_one_line(), sent: error.sent().unwrap_or(Sent::Answered) }
-    }
-}
-
-/// The answer to one question to one member.
-pub type Answered<T> = Result<T, Failure>;
 
 /// One member, with what it answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +130,19 @@ impl ClusterView {
     /// Returns how many voters serve linearizable reads. An alarm does not take a vote away, so it does not count here.
     pub fn healthy_voters(&self) -> usize {
         self.voters().filter(|m| m.serves()).count()
+    }
+
+    /// Returns this, if it says how the members are. Where a member asks for another user and no voter serves, it does not: a
+    /// server of 3.4 tells everybody who is there, and a quorum that is there would seem to be missing.
+    ///
+    /// # Errors
+    /// What the member said.
+    pub fn admitted(self) -> Result<Self> {
+        let refusal = self.members.iter().filter_map(MemberView::failure).find(|f| f.code == "unauthenticated");
+        match refusal.filter(|_| self.healthy_voters() == 0) {
+            Some(refusal) => Err(refusal.clone().into()),
+            None => Ok(self),
+        }
     }
 
     /// Returns how many voters have to agree.
@@ -295,11 +289,7 @@ impl ClusterView {
             Action::UpdatePeerUrls { id, peer_urls } => {
                 next.change(*id, |m| {
                     m.member.peer_urls.clone_from(peer_urls);
-                    m.linearizable = Some(Err(Failure {
-                        code: "unreachable",
-                        message: "its peer URLs are about to change".to_owned(),
-                        sent: Sent::Never,
-                    }));
+                    m.linearizable = Some(Err(Failure::unasked("unreachable", "its peer URLs are about to change")));
                 });
             }
             Action::MoveLeader { to } => {
@@ -309,7 +299,7 @@ impl ClusterView {
             }
             Action::StopMember { id } => {
                 next.change(*id, |m| {
-                    let gone = Failure { code: "unreachable", message: "it is stopped".to_owned(), sent: Sent::Never };
+                    let gone = Failure::unasked("unreachable", "it is stopped");
                     m.status = Some(Err(gone.clone()));
                     m.serializable = Some(Err(gone.clone()));
                     m.linearizable = Some(Err(gone));

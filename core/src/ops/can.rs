@@ -92,7 +92,7 @@ impl Operation for CanDo {
     type Report = Can;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Can> {
-        let view = observe(ctx.cluster()?, Depth::Reads).await?;
+        let view = observe(ctx.cluster()?, Depth::Reads).await?.admitted()?;
         judge(&view, args)
     }
 }

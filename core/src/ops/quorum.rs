@@ -28,6 +28,6 @@ impl Operation for QuorumOf {
     type Report = Quorum;
 
     async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Quorum> {
-        Ok(Quorum::of(&observe(ctx.cluster()?, Depth::Reads).await?))
+        Ok(Quorum::of(&observe(ctx.cluster()?, Depth::Reads).await?.admitted()?))
     }
 }

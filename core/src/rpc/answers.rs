@@ -47,7 +47,9 @@ const LOG: &str = "the member's log may say more; ask another member";
 /// The first entry whose text occurs in the message counts, so the longer text goes before the shorter.
 static ANSWERS: &[Answer] = &[
     // Users.
-    no("user name is empty", "unauthenticated").about_token().help("the cluster asks for a user; give one"),
+    no("user name is empty", "unauthenticated")
+        .about_token()
+        .help("the cluster asks for a user; give user as NAME:PASSWORD, or set ETCDCTL_USER"),
     no("invalid auth token", "unauthenticated").about_token().help("try again; the user's token was not accepted"),
     no("revision of auth store is old", "unauthenticated")
         .about_token()

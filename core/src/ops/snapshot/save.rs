@@ -86,7 +86,7 @@ impl Operation for SnapshotSave {
         let cluster = ctx.cluster()?;
         // The file is made first: who has no room or no right learns it before a member is put to work.
         let file = NewFile::create(&path, force)?;
-        let view = observe(cluster, Depth::Reads).await?;
+        let view = observe(cluster, Depth::Reads).await?.admitted()?;
         let (source, revision) = choose(&view, member.as_ref())?;
         let endpoint = source.endpoint.as_ref().ok_or_else(|| Unfit { member: source.member.label() })?;
         let node = cluster.node(endpoint)?;
