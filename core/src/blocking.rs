@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::card::{Effect, Target};
+use crate::change::stopped::DoneAlready;
 use crate::context::{Context, HookFn};
 use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
@@ -86,6 +87,12 @@ impl Driver {
             };
             done.unwrap_or_else(|panic| Err(panicked(&*panic)))
         });
+        let answer = match answer {
+            Ok(Answer::Value(report)) if entry.card.effect != Effect::Reads && cancel.is_cancelled() => {
+                Err(DoneAlready { operation: entry.card.name, report }.into())
+            }
+            other => other,
+        };
         answer.map_err(|error| {
             let nobody = assumed && error.sent() == Some(Sent::Never);
             let error = if nobody { error.advise(ASSUMED) } else { error };

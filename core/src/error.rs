@@ -65,6 +65,11 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
         None
     }
 
+    /// What became of a change, in words, where more is known of it than whether it was sent.
+    fn outcome(&self) -> Option<String> {
+        None
+    }
+
     /// Where things stand, when work was under way: the report so far, in the operation's own columns.
     fn report(&self) -> Option<crate::value::Value> {
         None
@@ -128,7 +133,8 @@ impl Error {
     /// Says that what was to be sent had not been sent yet when a look at the cluster failed.
     #[must_use]
     pub fn before_sending(mut self) -> Self {
-        self.0.sent = self.0.fault.sent().map(|_| Sent::Never);
+        let about_sending = self.0.fault.sent().is_some() || self.code() == Interrupted::CODE;
+        self.0.sent = about_sending.then_some(Sent::Never);
         self
     }
 
@@ -180,12 +186,14 @@ impl Error {
     }
 
     /// Returns what became of a change, where its user would have to guess. What only reads can always be repeated.
-    pub fn outcome(&self) -> Option<&'static str> {
-        match self.sent().filter(|_| self.0.changes)? {
-            Sent::Never => Some("it was not sent, so it was not applied"),
-            Sent::Maybe => Some("it was sent and no answer came, so it may have been applied"),
-            Sent::Answered => None,
-        }
+    pub fn outcome(&self) -> Option<String> {
+        let sent = match self.sent().filter(|_| self.0.changes) {
+            Some(Sent::Never) => Some("it was not sent, so it was not applied"),
+            Some(Sent::Maybe) => Some("it was sent and no answer came, so it may have been applied"),
+            Some(Sent::Answered) | None => None,
+        };
+        let lines: Vec<_> = self.0.fault.outcome().into_iter().chain(sent.map(str::to_owned)).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Says whether the same call may succeed a moment later.
@@ -283,9 +291,14 @@ impl Fault for HookFailed {
 #[error("interrupted")]
 pub struct Interrupted;
 
+impl Interrupted {
+    /// Its code, for whoever tells it from a failure.
+    pub(crate) const CODE: &str = "interrupted";
+}
+
 impl Fault for Interrupted {
     fn code(&self) -> &'static str {
-        "interrupted"
+        Self::CODE
     }
 }
 

@@ -49,7 +49,7 @@ fn facts(error: &Error, message: &str) -> Vec<String> {
     };
     place("member", error.member());
     place("endpoint", error.endpoint());
-    facts.extend(error.outcome().map(str::to_owned));
+    facts.extend(error.outcome());
     facts
 }
 

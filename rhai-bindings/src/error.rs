@@ -21,7 +21,8 @@ pub fn throw(error: Error, session: &Session, place: Option<&NativeCallContext<'
         Err(error) => error,
     };
     if error.code() == "interrupted" && session.interrupt.is_cancelled() {
-        return Stop::Interrupted(error.report().is_some().then(|| to_map(&error, place))).raise();
+        let tells = error.report().is_some() || error.outcome().is_some();
+        return Stop::Interrupted(tells.then(|| to_map(&error, place))).raise();
     }
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from_map(to_map(&error, place)), Position::NONE))
 }
@@ -42,7 +43,7 @@ fn to_map(error: &Error, place: Option<&NativeCallContext<'_>>) -> Map {
     set("member", optional(error.member()));
     set("endpoint", optional(error.endpoint()));
     set("sent", error.sent().map_or(Dynamic::UNIT, |sent| sent.word().into()));
-    set("outcome", optional(error.outcome().map(str::to_owned)));
+    set("outcome", optional(error.outcome()));
     set("retryable", error.retryable().into());
     set("hint", optional(error.help()));
     set("argument", optional(error.argument().map(str::to_owned)));

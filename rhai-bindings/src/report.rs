@@ -206,12 +206,6 @@ fn from_map(report: &mut Report, map: &Map) {
         report.notes.extend(text(name).filter(|_| of_core || name == "hint").map(|note| (label, note)));
     }
     report.notes.extend(text("outcome").filter(|_| of_core).map(|note| ("outcome", note)));
-    // A change that stopped on its way says how far it came.
-    let report_of_change = map.get("report").and_then(|report| report.read_lock::<Map>());
-    let steps =
-        report_of_change.and_then(|report| report.get("steps").cloned()).and_then(|steps| steps.into_array().ok());
-    let steps = steps.unwrap_or_default();
-    report.notes.extend(steps.iter().map(|step| ("step", crate::table::text(step, etcdsh_core::args::Kind::Map))));
     let causes = map.get("causes").and_then(|causes| causes.clone().into_typed_array::<String>().ok());
     report.notes.extend(causes.unwrap_or_default().into_iter().map(|cause| ("cause", cause)));
 }

@@ -15,12 +15,12 @@ use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped}
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result, Sent};
+use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
 use crate::id::MemberId;
 use crate::rpc::{Cluster, Node};
 use crate::value::{Record, Value, to_value};
-use crate::wait::{Look, pause, until};
+use crate::wait::{Look, pause, sleep, until};
 
 /// Carries out a plan.
 ///
@@ -45,16 +45,12 @@ pub async fn execute(
         run.asked = None;
         let span = tracing::info_span!("step", number = at + 1, step = step.action.word());
         let taken = run.take(step, at, &mut journal).instrument(span.clone()).await;
-        let (outcome, detail) = match &taken {
-            Ok((outcome, detail)) => (*outcome, detail.clone()),
-            Err(error) if error.code() == "outcome_unknown" => (Outcome::Unknown, error.in_one_line()),
-            Err(error) => (Outcome::Failed, error.in_one_line()),
-        };
+        let Taken { outcome, detail, error } = taken.unwrap_or_else(Taken::failed);
         let written = journal.write(Entry::Outcome { number: at + 1, outcome: outcome.word(), detail: &detail });
         let (member, endpoint) = (run.member(step, before), run.asked.as_ref().map(tracing::field::display));
         tracing::info!(parent: &span, member, endpoint, took = ?start.elapsed(), outcome = outcome.word(), "step");
         report.steps.push(taken_step(step, before, outcome, start.elapsed(), detail));
-        if let Err(error) = taken.and(written) {
+        if let Some(error) = error.or(written.err()) {
             let rest = plan.steps.iter().skip(at + 1);
             report
                 .steps
@@ -67,7 +63,7 @@ pub async fn execute(
     // Every step is journalled already, so a last line that is missing loses nothing.
     let _ = journal.write(Entry::End { ok: true });
     // Everything was done, and was seen to be; who cannot look once more still has that to tell.
-    let after = observe(run.cluster, Depth::Reads).await.unwrap_or(run.seen);
+    let after = run.last_look().await;
     report.ok = true;
     report.after = Quorum::of(&after);
     report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
@@ -104,9 +100,7 @@ fn taken_step(step: &Step, view: &ClusterView, outcome: Outcome, took: Duration,
 }
 
 async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> Error {
-    if let Ok(after) = observe(run.cluster, Depth::Reads).await {
-        report.after = Quorum::of(&after);
-    }
+    report.after = Quorum::of(&run.last_look().await);
     let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
     Stopped {
         operation: report.operation.clone(),
@@ -116,6 +110,21 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
         source: error,
     }
     .into()
+}
+
+/// What came of a step, and what ends the run with it.
+struct Taken {
+    outcome: Outcome,
+    detail: String,
+    error: Option<Error>,
+}
+
+impl Taken {
+    fn failed(error: Error) -> Self {
+        let unknown = error.code() == OutcomeUnknown::CODE;
+        let outcome = if unknown { Outcome::Unknown } else { Outcome::Failed };
+        Taken { outcome, detail: error.in_one_line(), error: Some(error) }
+    }
 }
 
 struct Run<'r, 'c> {
@@ -132,11 +141,11 @@ struct Run<'r, 'c> {
 
 impl Run<'_, '_> {
     /// Takes one step: looks, checks, writes down what it means to do, does it, and waits until it is true.
-    async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<(Outcome, String)> {
+    async fn take(&mut self, step: &Step, at: usize, journal: &mut Journal) -> Result<Taken> {
         let view = self.look(step).await.map_err(Error::before_sending)?;
-        self.ctx.check_cancel()?;
+        self.ctx.check_cancel().map_err(Error::before_sending)?;
         if let Some(detail) = self.already(&step.action, &view) {
-            return Ok((Outcome::Already, detail));
+            return Ok(Taken { outcome: Outcome::Already, detail, error: None });
         }
         journal.write(Entry::Intent { number: at + 1, step })?;
         match self.act(&step.action, &view).await {
@@ -144,7 +153,24 @@ impl Run<'_, '_> {
             Err(error) if error.sent() == Some(Sent::Maybe) => self.find_out(&step.action, error).await?,
             Err(error) => return Err(error),
         }
-        self.settle(&step.action).await.map(|detail| (Outcome::Done, detail))
+        // What the server has done is done, whatever keeps it from being seen.
+        let (detail, error) = match self.settle(&step.action).await {
+            Ok(detail) => (detail, None),
+            Err(error) => (format!("the server has done it; then: {}", error.in_one_line()), Some(error)),
+        };
+        Ok(Taken { outcome: Outcome::Done, detail, error })
+    }
+
+    /// Looks once more, for the report; who has pressed Ctrl-C does not wait long for that.
+    async fn last_look(&self) -> ClusterView {
+        let given_up = async {
+            self.ctx.cancel().cancelled().await;
+            sleep(LAST_LOOK).await;
+        };
+        tokio::select! {
+            seen = observe(self.cluster, Depth::Reads) => seen.unwrap_or_else(|_| self.seen.clone()),
+            () = given_up => self.seen.clone(),
+        }
     }
 
     /// Returns the member that a step is about, by name and id; one that is added gets its id from the server.
@@ -250,13 +276,17 @@ impl Run<'_, '_> {
     async fn find_out(&mut self, action: &Action, lost: Error) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < self.bound.min(SETTLING) {
-            if let Ok(view) = observe(self.cluster, Depth::Reads).await
+            let seen = self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await;
+            if let Ok(view) = seen
                 && view.confirmed
                 && self.already(action, &view).is_some()
             {
                 return Ok(());
             }
-            pause(self.ctx, crate::wait::EVERY).await?;
+            // Ctrl-C ends the looking, and tells nothing about what was sent.
+            if pause(self.ctx, crate::wait::EVERY).await.is_err() {
+                break;
+            }
         }
         Err(OutcomeUnknown { step: action.word(), source: lost }.into())
     }
@@ -273,9 +303,9 @@ impl Run<'_, '_> {
         let (ctx, bound) = (self.ctx, self.bound);
         let id = self.added;
         until(ctx, &what, bound, async || {
-            let view = match observe(&cluster, Depth::Reads).await {
+            let view = match ctx.unless_cancelled(observe(&cluster, Depth::Reads)).await {
                 Ok(view) => view,
-                Err(error) if error.code() == "cluster_mismatch" => return Err(error),
+                Err(error) if matches!(error.code(), "cluster_mismatch" | Interrupted::CODE) => return Err(error),
                 Err(error) => return Ok(Look::NotYet(error.in_one_line())),
             };
             let seen = match action {
@@ -300,6 +330,8 @@ fn standing(view: &ClusterView) -> String {
 
 /// For how long a server may refuse a change because connections have not settled: its own bound is five seconds.
 const SETTLING: Duration = Duration::from_secs(15);
+/// For how long the cluster is looked at once more after Ctrl-C.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// Says whether a server gives an answer only for a while. For some seconds after a change it refuses the next one, until it
 /// has seen every connection settle. And it makes a new member's id of its peer URLs and the second, so the id of a member that

@@ -1,7 +1,7 @@
 //! Why a change ended before its end.
 
 use crate::error::{Error, Fault, Interrupted, Sent};
-use crate::value::Value;
+use crate::value::{Record, Value};
 
 /// A change ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +20,14 @@ impl Fault for Stopped {
     }
 
     fn help(&self) -> Option<String> {
-        match (self.source.help(), self.source.code() == Interrupted.code()) {
+        match (self.source.help(), self.source.code() == Interrupted::CODE) {
             (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
             (help, _) => help,
         }
+    }
+
+    fn outcome(&self) -> Option<String> {
+        self.report.as_ref().and_then(in_words)
     }
 
     fn sent(&self) -> Option<Sent> {
@@ -51,6 +55,49 @@ impl Fault for Stopped {
     }
 }
 
+/// Ctrl-C was pressed, and came too late. A shell that was interrupted shows no answer any more, so this carries it.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted, but {operation} was done already")]
+pub(crate) struct DoneAlready {
+    pub(crate) operation: &'static str,
+    pub(crate) report: Value,
+}
+
+impl Fault for DoneAlready {
+    fn code(&self) -> &'static str {
+        Interrupted::CODE
+    }
+
+    fn outcome(&self) -> Option<String> {
+        in_words(&self.report)
+    }
+
+    fn report(&self) -> Option<Value> {
+        Some(self.report.clone())
+    }
+}
+
+/// Tells what became of a change, from its report: a line for each step, and where all of it is written down.
+fn in_words(report: &Value) -> Option<String> {
+    let Value::Record(report) = report else { return None };
+    let text = |record: &Record, name: &str| record.get(name).and_then(Value::as_text).unwrap_or_default().to_owned();
+    let steps = match report.get("steps") {
+        Some(Value::List(steps)) => steps.as_slice(),
+        _ => &[],
+    };
+    let step = |step: &Value| match step {
+        Value::Record(step) => {
+            let [what, target, outcome, detail] = ["step", "target", "outcome", "detail"].map(|name| text(step, name));
+            let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+            Some(format!("{what} {target}: {outcome}{detail}"))
+        }
+        _ => None,
+    };
+    let journal = Some(text(report, "journal")).filter(|path| !path.is_empty());
+    let lines: Vec<_> = steps.iter().filter_map(step).chain(journal.map(|path| format!("journal: {path}"))).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
 /// An answer was lost, and reading did not tell what came of it.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer to {step} was lost, and the cluster does not show it")]
@@ -59,9 +106,13 @@ pub(crate) struct OutcomeUnknown {
     pub(crate) source: Error,
 }
 
+impl OutcomeUnknown {
+    pub(crate) const CODE: &str = "outcome_unknown";
+}
+
 impl Fault for OutcomeUnknown {
     fn code(&self) -> &'static str {
-        "outcome_unknown"
+        Self::CODE
     }
 
     fn sent(&self) -> Option<Sent> {

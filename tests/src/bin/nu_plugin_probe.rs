@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use etcdsh_core::args::BadArgument;
 use etcdsh_core::card::{Capability, Card, Effect, Target};
 use etcdsh_core::context::Context;
-use etcdsh_core::error::Result;
+use etcdsh_core::error::{Error, Result};
 use etcdsh_core::event::Event;
 use etcdsh_core::member::MemberRef;
 use etcdsh_core::operation::{Entry, Operation, entry};
@@ -16,7 +16,7 @@ use etcdsh_core::units::{Bytes, Elapsed, Hook, Octets, Timestamp};
 use etcdsh_core::value::Value;
 use etcdsh_core::{args, choice, record};
 
-static OPERATIONS: &[Entry] = &[entry::<Echo>(), entry::<Ask>(), entry::<Count>(), entry::<Panic>()];
+static OPERATIONS: &[Entry] = &[entry::<Echo>(), entry::<Ask>(), entry::<Count>(), entry::<Finish>(), entry::<Panic>()];
 
 fn main() {
     nu_plugin_etcd::serve(OPERATIONS);
@@ -206,6 +206,29 @@ impl Operation for Count {
             Ok(())
         })
         .await
+    }
+}
+
+args! {
+    /// Where to tell that it has begun.
+    pub struct FinishArgs(
+        /// A file that is made.
+        begun: PathBuf,
+    ) {}
+}
+
+/// A change that Ctrl-C reaches when nothing can be taken back any more.
+struct Finish;
+
+impl Operation for Finish {
+    const CARD: Card = Card { effect: Effect::Changes, ..card("finish") };
+    type Args = FinishArgs;
+    type Report = Numbered;
+
+    async fn run(ctx: &Context<'_>, FinishArgs { begun }: FinishArgs) -> Result<Numbered> {
+        std::fs::write(begun, "").map_err(Error::internal)?;
+        ctx.cancel().cancelled().await;
+        Ok(Numbered { number: 42 })
     }
 }
 

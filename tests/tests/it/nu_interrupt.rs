@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use etcdsh_tests::{Home, Said, Silent, until};
+use etcdsh_tests::{Home, Running, Said, Silent, until};
 use rstest::rstest;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -33,6 +33,8 @@ fn a_call_to_a_frozen_cluster_ends_at_once(#[case] command: &str) {
     let said = Said::within(child, SOON);
     assert!(!said.status.success(), "{said:?}");
     assert!(said.err.contains("interrupt"), "{said:?}");
+    let nothing_changed = said.err.contains("it was not sent, so it was not applied");
+    assert_eq!(nothing_changed, command.contains("remove"), "{said:?}");
 }
 
 #[test]
@@ -46,6 +48,42 @@ fn a_stream_that_has_gone_quiet_ends_at_once() {
     interrupt(&child);
     let said = Said::within(child, SOON);
     assert!(!said.out.contains("5000"), "{said:?}");
+}
+
+#[test]
+fn a_change_that_was_done_already_is_told() {
+    let home = Home::new();
+    let begun = home.path().join("begun");
+    let child = start(&home, "nu_plugin_probe", "etcd finish begun");
+    until("the change is under way", || begun.exists().then_some(()).ok_or_else(String::new));
+    interrupt(&child);
+    let said = Said::within(child, SOON);
+    assert!(!said.status.success(), "{said:?}");
+    for told in ["etcd::interrupted", "interrupted, but finish was done already", "{number: 42}"] {
+        assert!(said.err.contains(told), "{told}: {said:?}");
+    }
+}
+
+#[test]
+fn what_became_of_a_change_is_told() {
+    let cluster = Running::three("3.6").unwrap();
+    // Every look at the cluster waits for the one that is frozen, also the one that would see the change.
+    cluster.pause(&cluster.followers()[0]);
+    let child = start(&cluster, "nu_plugin_etcd", "etcd leader move --profile sandbox --timeout 2sec");
+    let journals = cluster.places.state.join("changes");
+    until("the step is being taken", || {
+        let journal = std::fs::read_dir(&journals).into_iter().flatten().flatten().next();
+        let text = journal.map(|file| std::fs::read_to_string(file.path()).unwrap()).unwrap_or_default();
+        if text.contains(r#""entry":"intent""#) { Ok(()) } else { Err(text) }
+    });
+    interrupt(&child);
+    let said = Said::within(child, SOON);
+    assert!(!said.status.success(), "{said:?}");
+    let done = "done (the server has done it; then: interrupted)";
+    for told in ["etcd::interrupted", "leader move stopped after 1 of 1 steps", "move_leader infra", done, "journal: "]
+    {
+        assert!(said.err.contains(told), "{told}: {said:?}");
+    }
 }
 
 #[test]
