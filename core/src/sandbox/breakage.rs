@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use super::Sandbox;
-use super::error::{SandboxError, cannot};
+use super::error::{SandboxError, cannot, cut};
 use super::files::{copy_folder, remove};
 use super::session::Session;
 use super::state::data_dir;
@@ -60,27 +60,29 @@ impl Sandbox {
     pub async fn break_member(&self, name: &str, how: Breakage) -> Result<super::MemberRow> {
         let mut session = self.session().await?;
         session.member(name)?;
-        let others = session.others_with_quorum(name).await?;
-        match how {
-            Breakage::StaleData => session.make_stale(name, &others).await?,
-            Breakage::Wiped => {
-                session.stop(&[name.to_owned()]).await?;
-                session.set_aside(name)?;
-                session.spawn(name)?;
-                session.must_end(name, how).await?;
-            }
-            Breakage::BadDisk => {
-                session.stop(&[name.to_owned()]).await?;
-                damage(&data_dir(&self.folder, name).join("member/snap/db"))?;
-                session.spawn(name)?;
-                session.must_end(name, how).await?;
-            }
-        }
+        let untouched = || format!("{name} was left as it was");
+        let others = self.unless_cancelled(session.others_with_quorum(name)).await.map_err(cut(untouched))?;
+        let half_way = || format!("{name} is half-way broken; `sandbox list` shows how it stands");
+        session.damage(name, how, &others).await.map_err(cut(half_way))?;
         self.member(name)?.row()
     }
 }
 
 impl Session<'_> {
+    async fn damage(&mut self, name: &str, how: Breakage, others: &[Endpoint]) -> Result<()> {
+        if how == Breakage::StaleData {
+            return self.make_stale(name, others).await;
+        }
+        self.stop(&[name.to_owned()]).await?;
+        if how == Breakage::BadDisk {
+            damage(&data_dir(&self.sandbox.folder, name).join("member/snap/db"))?;
+        } else {
+            self.set_aside(name)?;
+        }
+        self.spawn(name)?;
+        self.must_end(name, how).await
+    }
+
     /// Returns the endpoints of the other healthy members, if they are enough to go on without this one.
     async fn others_with_quorum(&self, name: &str) -> Result<Vec<Endpoint>> {
         let cluster = Cluster::new(self.sandbox.profile()?)?;
@@ -116,7 +118,7 @@ impl Session<'_> {
         for _ in 0..ATTEMPTS {
             self.spawn(name)?;
             self.sandbox.wait_ready(&names, SERVES).await?;
-            self.write_elsewhere(name, others).await?;
+            self.sandbox.unless_cancelled(self.write_elsewhere(name, others)).await?;
             self.stop(&names).await?;
             self.set_aside(name)?;
             copy(&old, &dir).await?;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::error::Fault;
+use super::ready::Shortage;
+use crate::error::{Error, Fault, Interrupted};
+use crate::wait::TimedOut;
 
 /// A sandbox cannot do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +103,22 @@ pub enum SandboxError {
         /// How many have to be healthy.
         quorum: usize,
     },
+    /// They cannot serve, because too few members are up for a quorum.
+    #[error("{members} did not serve: {shortage}")]
+    NotServing {
+        /// The members that were waited for.
+        members: String,
+        /// What is missing.
+        shortage: Shortage,
+        /// How they stood at the last look.
+        source: Error,
+    },
+    /// Ctrl-C was pressed.
+    #[error("interrupted")]
+    Interrupted {
+        /// What was left behind.
+        left: String,
+    },
     /// Another command works on it.
     #[error("another command works on the sandbox {name:?}")]
     Busy {
@@ -145,6 +163,19 @@ pub(super) fn cannot(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> 
     move |source| SandboxError::Io { what, source }
 }
 
+/// Says what an interruption leaves behind.
+pub(super) fn cut(left: impl FnOnce() -> String) -> impl FnOnce(Error) -> Error {
+    move |error| {
+        let plain = error.code() == Interrupted::CODE && error.outcome().is_none();
+        if plain { SandboxError::Interrupted { left: left() }.into() } else { error }
+    }
+}
+
+/// Names members as the subject of a sentence.
+pub(super) fn were(members: &[String]) -> String {
+    format!("{} {}", members.join(", "), if members.len() == 1 { "was" } else { "were" })
+}
+
 impl From<rcgen::Error> for SandboxError {
     fn from(source: rcgen::Error) -> Self {
         SandboxError::Certificate { source }
@@ -163,6 +194,8 @@ impl Fault for SandboxError {
             SandboxError::Survived { .. } => "sandbox_member_survived",
             SandboxError::State { .. } | SandboxError::HasData { .. } => "sandbox_state",
             SandboxError::NoQuorum { .. } => "no_quorum",
+            SandboxError::NotServing { .. } => TimedOut::CODE,
+            SandboxError::Interrupted { .. } => Interrupted::CODE,
             SandboxError::Busy { .. } => "sandbox_busy",
             SandboxError::Io { .. } | SandboxError::Certificate { .. } | SandboxError::Unreadable { .. } => {
                 "sandbox_failed"
@@ -203,6 +236,7 @@ impl Fault for SandboxError {
             SandboxError::State { help, .. } => (*help).to_owned(),
             SandboxError::HasData { .. } => "`sandbox wipe` moves it aside, so that the member starts empty".to_owned(),
             SandboxError::NoQuorum { .. } => "start the other members, or make a sandbox with more of them".to_owned(),
+            SandboxError::NotServing { shortage, .. } => shortage.remedy(),
             SandboxError::Busy { .. } => "wait until it is done".to_owned(),
             SandboxError::Unreadable { .. } => "end its processes by hand, and remove its folder".to_owned(),
             _ => return None,
@@ -221,7 +255,14 @@ impl Fault for SandboxError {
         }
     }
 
+    fn outcome(&self) -> Option<String> {
+        match self {
+            SandboxError::Interrupted { left } => Some(left.clone()),
+            _ => None,
+        }
+    }
+
     fn retryable(&self) -> bool {
-        matches!(self, SandboxError::Busy { .. })
+        matches!(self, SandboxError::Busy { .. } | SandboxError::NotServing { .. })
     }
 }

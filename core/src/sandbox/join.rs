@@ -31,7 +31,7 @@ impl Sandbox {
             session.spawn(name)?;
             self.write_profile(&session.state)?;
         }
-        self.wait_ready(&[name.to_owned()], wait).await?;
+        self.wait_started(&[name.to_owned()], wait).await?;
         self.member(name)?.row()
     }
 }

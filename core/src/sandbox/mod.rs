@@ -28,6 +28,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 pub use breakage::Breakage;
@@ -38,7 +39,8 @@ pub use options::{MemberOptions, Options};
 pub use words::{SandboxMember, SandboxName};
 
 use crate::args::BadArgument;
-use crate::error::{Result, suggest};
+use crate::error::{Interrupted, Result, suggest};
+use crate::event::Event;
 use crate::places::Places;
 use crate::wait::{Look, until_cancelled};
 use session::Session;
@@ -54,6 +56,8 @@ pub struct Sandbox {
     folder: PathBuf,
     places: Places,
     cancel: CancellationToken,
+    /// Who is told what is awaited; nobody, where there is no call.
+    events: Option<UnboundedSender<Event>>,
 }
 
 impl Sandbox {
@@ -67,7 +71,13 @@ impl Sandbox {
             return Err(BadArgument::invalid("name", problem, "use letters, digits, '-', '_' and '.'").into());
         }
         let folder = places.sandboxes().join(name);
-        Ok(Sandbox { name: name.to_owned(), folder, places: places.clone(), cancel: CancellationToken::new() })
+        Ok(Sandbox {
+            name: name.to_owned(),
+            folder,
+            places: places.clone(),
+            cancel: CancellationToken::new(),
+            events: None,
+        })
     }
 
     /// Finds a sandbox that exists.
@@ -94,6 +104,13 @@ impl Sandbox {
     #[must_use]
     pub fn cancelled_by(mut self, cancel: &CancellationToken) -> Self {
         self.cancel = cancel.clone();
+        self
+    }
+
+    /// Tells what is awaited.
+    #[must_use]
+    pub fn telling(mut self, events: UnboundedSender<Event>) -> Self {
+        self.events = Some(events);
         self
     }
 
@@ -187,7 +204,7 @@ impl Sandbox {
             }
             names
         };
-        self.wait_ready(&names, wait).await?;
+        self.wait_started(&names, wait).await?;
         names.iter().map(|name| self.member(name)?.row()).collect()
     }
 
@@ -215,7 +232,23 @@ impl Sandbox {
 
     /// Waits for something about the sandbox.
     async fn until<T>(&self, what: &str, bound: Duration, look: impl AsyncFnMut() -> Result<Look<T>>) -> Result<T> {
-        until_cancelled(&self.cancel, &|_| {}, what, bound, look).await
+        until_cancelled(&self.cancel, &|event| self.tell(event.clone()), what, bound, look).await
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(events) = &self.events {
+            // Who does not listen any more does not wait either.
+            let _ = events.send(event);
+        }
+    }
+
+    /// Does what may be given up at any time, and gives it up on Ctrl-C.
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Interrupted.into()),
+            done = work => done,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Sandbox;
-use super::error::{SandboxError, cannot};
+use super::error::{SandboxError, cannot, cut, were};
 use super::files::{open_log, rename};
 use super::process::{Condition, Process};
 use super::state::{Lock, State, StoredMember, data_dir, log_path};
@@ -97,9 +97,10 @@ impl<'a> Session<'a> {
         self.signal(names, Signal::TERM)?;
         // A paused process takes note of the signal only when it goes on.
         self.signal(names, Signal::CONT)?;
+        let told = || format!("{} told to stop; `sandbox list` shows how far that has come", were(names));
         match self.wait_ended(names, GRACE).await {
             Err(error) if error.code() == TimedOut::CODE => self.kill(names).await?,
-            other => other?,
+            other => other.map_err(cut(told))?,
         }
         for name in names {
             self.change(name, |member| member.process = None)?;
@@ -174,11 +175,13 @@ impl<'a> Session<'a> {
             let up: Vec<_> = up.map(|member| member.name.clone()).collect();
             Ok(if up.is_empty() { Look::Ready(()) } else { Look::NotYet(format!("{} still there", up.join(", "))) })
         };
-        self.sandbox.until("the processes have ended", bound, look).await?;
-        for name in names {
-            self.change(name, StoredMember::note_end)?;
-        }
-        Ok(())
+        self.sandbox.until(&format!("{} ended", names.join(", ")), bound, look).await?;
+        Ok(self.note_ends(names)?)
+    }
+
+    /// Takes note of how those members ended that have ended.
+    pub(super) fn note_ends(&mut self, names: &[String]) -> Result<(), SandboxError> {
+        names.iter().try_for_each(|name| self.change(name, StoredMember::note_end))
     }
 
     async fn wait_condition(&self, name: &str, what: &str, wanted: Condition) -> Result<()> {

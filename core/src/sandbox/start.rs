@@ -1,6 +1,6 @@
 //! Starting a cluster. When it does not work out, nothing is left but the logs.
 
-use super::error::SandboxError;
+use super::error::{SandboxError, cut};
 use super::etcd::find;
 use super::files::{make_folder, remove};
 use super::options::{MemberOptions, Options};
@@ -30,7 +30,8 @@ impl Sandbox {
             }
             remove(&self.folder)?;
             let mut undo = Undo(Some(self));
-            match self.bring_up(options, lock).await {
+            let nothing = || "nothing was left running".to_owned();
+            match self.unless_cancelled(self.bring_up(options, lock)).await.map_err(cut(nothing)) {
                 Ok(()) => {
                     undo.0 = None;
                     break;

@@ -146,3 +146,72 @@ async fn sandboxes_start_side_by_side_and_a_profile_finds_each() {
         assert_eq!(answer.is_err(), asks_for_a_user, "{answer:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn a_restart_without_a_quorum_says_what_is_missing() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(&places(home.path()), "s", options()).await.unwrap().guard();
+    sandbox.member("infra2").unwrap().kill().await.unwrap();
+    sandbox.member("infra3").unwrap().pause().await.unwrap();
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let telling = Sandbox::clone(&sandbox).telling(sender);
+    let error = telling.restart(Some("infra1"), Duration::from_secs(5)).await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("wait_timeout", true));
+    let missing = "1 of 3 members up, a quorum needs 2; not up: infra2 (exited), infra3 (paused)";
+    assert_eq!(error.to_string(), format!("infra1 did not serve: {missing}"));
+    let remedy =
+        "`sandbox restart` without a member starts all of them at once; `sandbox resume` lets a paused one go on";
+    assert_eq!(error.help().as_deref(), Some(remedy));
+    drop(telling);
+    let mut events = Vec::new();
+    while let Some(event) = told.recv().await {
+        events.push(event.to_string());
+    }
+    assert!(events.contains(&format!("warning: {missing}; {remedy}")), "{events:?}");
+    let waiting = "waiting until infra1 served (1 of 3 members up, a quorum needs 2; infra1: ";
+    assert!(events.iter().any(|event| event.starts_with(waiting)), "{events:?}");
+    sandbox.restart(None, BOUND).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn how_a_restarted_member_ended_is_written_down() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(&places(home.path()), "s", options()).await.unwrap().guard();
+    sandbox.break_member("infra2", Breakage::BadDisk).await.unwrap();
+    let error = sandbox.restart(Some("infra2"), BOUND).await.unwrap_err();
+    assert_eq!(error.code(), "sandbox_member_ended");
+    // The process that started it has taken note, so whoever did not start it finds it too.
+    let member = sandbox.state().unwrap().members.swap_remove(1);
+    assert_eq!((member.name.as_str(), member.exit_code), ("infra2", Some(2)));
+    let row = sandbox.member("infra2").unwrap().row().unwrap();
+    assert_eq!((row.state, row.exit_code), (ProcessState::Exited, Some(2)));
+    assert!(row.last_log.is_some_and(|line| line.contains("invalid database")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+async fn ctrl_c_says_what_is_left() {
+    let home = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(&places(home.path()), "s", options()).await.unwrap().guard();
+    let all = ["infra1", "infra2", "infra3"].map(str::to_owned);
+    for name in &all {
+        sandbox.member(name).unwrap().kill().await.unwrap();
+    }
+    let (cancel, (sender, mut told)) = (CancellationToken::new(), tokio::sync::mpsc::unbounded_channel());
+    let waiting = Sandbox::clone(&sandbox).cancelled_by(&cancel).telling(sender);
+    let pressed = async {
+        told.recv().await.unwrap();
+        cancel.cancel();
+        Instant::now()
+    };
+    let (restarted, pressed) = tokio::join!(waiting.restart(Some("infra1"), BOUND), pressed);
+    assert!(pressed.elapsed() < Duration::from_secs(1), "{:?}", pressed.elapsed());
+    let error = restarted.unwrap_err();
+    let said = (error.code(), error.outcome());
+    assert_eq!(said, ("interrupted", Some("infra1 was started, and not waited for".to_owned())));
+    let again = Sandbox::named(&sandbox.places, "t").unwrap().cancelled_by(&cancel);
+    let error = again.launch(&Options { members: 1, ..options() }).await.unwrap_err();
+    assert_eq!(error.outcome().as_deref(), Some("nothing was left running"));
+}

@@ -46,6 +46,6 @@ impl Operation for SandboxBreak {
     type Report = MemberRow;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::named(ctx, &args.name)?.break_member(&args.member, args.how).await
+        super::on(ctx, &args.name, async |sandbox| sandbox.break_member(&args.member, args.how).await).await
     }
 }

@@ -48,6 +48,7 @@ impl Operation for SandboxJoin {
     type Report = MemberRow;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::named(ctx, &args.name)?.join(&args.member, &args.initial_cluster, args.wait.duration()).await
+        let Args { member, initial_cluster, name, wait } = args;
+        super::on(ctx, &name, async |sandbox| sandbox.join(&member, &initial_cluster, wait.duration()).await).await
     }
 }

@@ -36,6 +36,6 @@ impl Operation for SandboxKill {
     type Report = MemberRow;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::member(ctx, &args.name, &args.member)?.kill().await
+        super::on(ctx, &args.name, async |sandbox| sandbox.member(&args.member)?.kill().await).await
     }
 }

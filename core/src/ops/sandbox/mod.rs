@@ -11,16 +11,26 @@ pub mod start;
 pub mod stop;
 pub mod wipe;
 
+use std::pin::pin;
+
 use crate::context::Context;
 use crate::error::Result;
-use crate::sandbox::{Member, Sandbox};
+use crate::sandbox::Sandbox;
 
 /// Returns the handle of a sandbox that need not exist, with waiting that ends on Ctrl-C.
 fn named(ctx: &Context<'_>, name: &str) -> Result<Sandbox> {
     Ok(Sandbox::named(ctx.places(), name)?.cancelled_by(ctx.cancel()))
 }
 
-/// Returns a member of a sandbox.
-fn member(ctx: &Context<'_>, sandbox: &str, member: &str) -> Result<Member> {
-    named(ctx, sandbox)?.member(member)
+/// Works on a sandbox, and tells the caller meanwhile what is awaited.
+async fn on<T>(ctx: &Context<'_>, name: &str, work: impl AsyncFnOnce(Sandbox) -> Result<T>) -> Result<T> {
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let mut work = pin!(work(named(ctx, name)?.telling(sender)));
+    loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => ctx.emit(&event),
+            done = &mut work => return done,
+        }
+    }
 }

@@ -36,6 +36,6 @@ impl Operation for SandboxPause {
     type Report = MemberRow;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::member(ctx, &args.name, &args.member)?.pause().await
+        super::on(ctx, &args.name, async |sandbox| sandbox.member(&args.member)?.pause().await).await
     }
 }

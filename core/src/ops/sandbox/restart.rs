@@ -43,6 +43,7 @@ impl Operation for SandboxRestart {
     type Report = Vec<MemberRow>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
-        super::named(ctx, &args.name)?.restart(args.member.as_deref().map(String::as_str), args.wait.duration()).await
+        let member = args.member.as_deref().map(String::as_str);
+        super::on(ctx, &args.name, async |sandbox| sandbox.restart(member, args.wait.duration()).await).await
     }
 }

@@ -36,6 +36,6 @@ impl Operation for SandboxResume {
     type Report = MemberRow;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<MemberRow> {
-        super::member(ctx, &args.name, &args.member)?.resume().await
+        super::on(ctx, &args.name, async |sandbox| sandbox.member(&args.member)?.resume().await).await
     }
 }

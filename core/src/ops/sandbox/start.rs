@@ -58,7 +58,6 @@ impl Operation for SandboxStart {
     type Report = Vec<MemberRow>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
-        let sandbox = super::named(ctx, &args.name)?;
         let options = Options {
             members: usize::try_from(args.members).unwrap_or(usize::MAX),
             etcd: args.etcd,
@@ -67,7 +66,10 @@ impl Operation for SandboxStart {
             wait: args.wait.duration(),
             ..Options::default()
         };
-        sandbox.launch(&options).await?;
-        sandbox.rows()
+        super::on(ctx, &args.name, async |sandbox| {
+            sandbox.launch(&options).await?;
+            sandbox.rows()
+        })
+        .await
     }
 }

@@ -43,9 +43,10 @@ impl Operation for SandboxStop {
     type Report = Vec<MemberRow>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Vec<MemberRow>> {
-        match args.member {
-            Some(member) => Ok(vec![super::member(ctx, &args.name, &member)?.stop().await?]),
-            None => super::named(ctx, &args.name)?.stop(args.keep).await,
-        }
+        super::on(ctx, &args.name, async |sandbox| match args.member {
+            Some(member) => Ok(vec![sandbox.member(&member)?.stop().await?]),
+            None => sandbox.stop(args.keep).await,
+        })
+        .await
     }
 }

@@ -56,7 +56,7 @@ impl Operation for SandboxWipe {
     type Report = Row;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Row> {
-        let member = super::member(ctx, &args.name, &args.member)?;
+        let member = super::named(ctx, &args.name)?.member(&args.member)?;
         let moved_to = member.wipe().await?;
         Ok(Row { sandbox: args.name.to_string(), name: args.member.to_string(), data_dir: member.data_dir(), moved_to })
     }
