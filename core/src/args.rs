@@ -141,6 +141,13 @@ pub trait Args: Sized {
     /// # Errors
     /// The argument that does not fit, what was expected of it, and what was found.
     fn read(record: Record) -> Result<Self, BadArgument>;
+
+    /// Says whether a value fits one of the parameters, as far as that can be said without the others. A parameter that is
+    /// not there fits anything.
+    ///
+    /// # Errors
+    /// What was expected, and what was found.
+    fn fits(name: &str, value: Value) -> Result<(), BadArgument>;
 }
 
 /// Completes what the caller gave: refuses unknown names, fills in defaults, and asks for what is missing. Paths are made
@@ -154,29 +161,111 @@ pub fn complete(
     absolute: &dyn Fn(&str) -> std::path::PathBuf,
 ) -> Result<Record, BadArgument> {
     let all = || params.iter().flat_map(|group| group.iter());
-    if let Some((name, _)) = given.iter().find(|(name, _)| !all().any(|param| param.name == *name)) {
-        let known: Vec<_> = all().map(|param| param.name).collect();
-        return Err(BadArgument::Unknown { name: name.to_owned(), suggestion: suggest(name, &known), known });
+    if let Some(unknown) = given.iter().find_map(|(name, _)| unknown(params, name)) {
+        return Err(unknown);
     }
     let mut complete = Record::with_capacity(all().count());
     for param in all() {
-        let value = match given.remove(param.name) {
-            Some(Value::Null) | None => match (param.default_value(), param.required) {
-                (Some(default), _) => default,
-                (None, true) => return Err(BadArgument::Missing { name: param.name, doc: param.doc }),
-                (None, false) => absent(param.kind),
-            },
-            Some(Value::Text(path)) if param.kind == Kind::Path => {
-                if path.is_empty() {
-                    return Err(BadArgument::invalid(param.name, "is an empty path", "give a file or folder"));
-                }
-                Value::Text(absolute(&path).to_string_lossy().into_owned())
-            }
-            Some(value) => value,
-        };
-        complete.push(param.name, value);
+        complete.push(param.name, settle(param, given.remove(param.name), absolute)?);
     }
     Ok(complete)
+}
+
+/// Refuses a name that no parameter has.
+fn unknown(params: &[&[Param]], name: &str) -> Option<BadArgument> {
+    let known: Vec<_> = params.iter().flat_map(|group| group.iter()).map(|param| param.name).collect();
+    let unknown =
+        || BadArgument::Unknown { name: name.to_owned(), suggestion: suggest(name, &known), known: known.clone() };
+    (!known.contains(&name)).then(unknown)
+}
+
+/// Returns the value of one parameter: what was given, or what holds without it.
+fn settle(
+    param: &Param,
+    given: Option<Value>,
+    absolute: &dyn Fn(&str) -> std::path::PathBuf,
+) -> Result<Value, BadArgument> {
+    match given {
+        Some(Value::Null) | None => match (param.default_value(), param.required) {
+            (Some(default), _) => Ok(default),
+            (None, true) => Err(BadArgument::Missing { name: param.name, doc: param.doc }),
+            (None, false) => Ok(absent(param.kind)),
+        },
+        Some(Value::Text(path)) if param.kind == Kind::Path => {
+            if path.is_empty() {
+                return Err(BadArgument::invalid(param.name, "is an empty path", "give a file or folder"));
+            }
+            Ok(Value::Text(absolute(&path).to_string_lossy().into_owned()))
+        }
+        Some(value) => Ok(value),
+    }
+}
+
+/// The parameters of a function, without its types: enough to look at a call before it is made.
+#[derive(Clone, Copy)]
+pub struct Takes {
+    /// Its own parameters, and those that it shares.
+    pub params: [&'static [Param]; 2],
+    fits: fn(&str, Value) -> Result<(), BadArgument>,
+}
+
+impl Takes {
+    /// Returns what `A` declares.
+    pub const fn of<A: Args>() -> Self {
+        Takes { params: [A::PARAMS, A::SHARED], fits: A::fits }
+    }
+
+    /// Returns all parameters: positional, named, shared.
+    pub fn all(&self) -> impl Iterator<Item = &'static Param> + use<> {
+        self.params.into_iter().flatten()
+    }
+
+    /// Returns the positional parameters in order.
+    pub fn positional(&self) -> impl Iterator<Item = &'static Param> + use<> {
+        self.all().filter(|param| param.positional)
+    }
+
+    /// Joins positional values and named ones into one record.
+    ///
+    /// # Errors
+    /// More values than places, or a parameter that is given twice.
+    pub fn join(
+        &self,
+        operation: &'static str,
+        positional: Vec<Value>,
+        mut named: Record,
+    ) -> Result<Record, BadArgument> {
+        let (takes, given) = (self.positional().count(), positional.len());
+        if given > takes {
+            return Err(BadArgument::TooMany { operation, takes, given });
+        }
+        for (param, value) in self.positional().zip(positional) {
+            if named.get(param.name).is_some() {
+                return Err(BadArgument::invalid(param.name, "is given twice", "give it once, by place or by name"));
+            }
+            named.insert(param.name, value);
+        }
+        Ok(named)
+    }
+
+    /// Looks at one argument of a call that is still to be made: its name, and its value where that is known already.
+    ///
+    /// # Errors
+    /// There is no such parameter, or the value does not fit it.
+    pub fn check(&self, name: &str, value: Option<Value>) -> Result<(), BadArgument> {
+        if let Some(unknown) = unknown(&self.params, name) {
+            return Err(unknown);
+        }
+        let (Some(param), Some(value)) = (self.all().find(|param| param.name == name), value) else { return Ok(()) };
+        let value = settle(param, Some(value), &|path| path.into())?;
+        (self.fits)(name, value).map_err(|bad| bad.of(name))
+    }
+
+    /// Returns the first parameter that a call with these arguments lacks.
+    pub fn missing(&self, given: &[&str]) -> Option<BadArgument> {
+        let lacking = self.all().find(|param| param.required && !given.contains(&param.name))?;
+        Some(BadArgument::Missing { name: lacking.name, doc: lacking.doc })
+    }
 }
 
 fn absent(kind: Kind) -> Value {
@@ -230,6 +319,15 @@ macro_rules! args {
 
             fn read(record: $crate::value::Record) -> Result<Self, $crate::args::BadArgument> {
                 $crate::value::from_record(record)
+            }
+
+            fn fits(name: &str, value: $crate::value::Value) -> Result<(), $crate::args::BadArgument> {
+                let given = (name, value);
+                match given.0 {
+                    $( stringify!($pos) => $crate::value::from_value::<$ptype>(given.1).map(drop), )*
+                    $( stringify!($field) => $crate::value::from_value::<$type>(given.1).map(drop), )*
+                    _ => Ok(()),
+                }
             }
         }
     };

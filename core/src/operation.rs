@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::args::{Args, Param, complete};
+use crate::args::{Args, Param, Takes, complete};
 use crate::card::Card;
 use crate::context::Context;
 use crate::error::Result;
@@ -29,10 +29,8 @@ type Run = for<'c> fn(&'c Context<'_>, Record) -> Pin<Box<dyn Future<Output = Re
 pub struct Entry {
     /// What it is.
     pub card: Card,
-    /// Its own parameters, positional ones first.
-    pub params: &'static [Param],
-    /// Parameters that it shares with a family of operations.
-    pub shared: &'static [Param],
+    /// What it takes: its own parameters, positional ones first, and those that it shares with a family of operations.
+    pub takes: Takes,
     /// The form of its answer.
     pub shape: Shape,
     run: Run,
@@ -42,8 +40,7 @@ pub struct Entry {
 pub const fn entry<O: Operation>() -> Entry {
     Entry {
         card: O::CARD,
-        params: O::Args::PARAMS,
-        shared: O::Args::SHARED,
+        takes: Takes::of::<O::Args>(),
         shape: O::Report::SHAPE,
         run: |ctx, record| {
             Box::pin(async move {
@@ -57,41 +54,25 @@ pub const fn entry<O: Operation>() -> Entry {
 impl Entry {
     /// Returns all parameters: positional, named, shared.
     pub fn all_params(&self) -> impl Iterator<Item = &'static Param> {
-        self.params.iter().chain(self.shared)
+        self.takes.all()
     }
 
     /// Returns the positional parameters in order.
     pub fn positional(&self) -> impl Iterator<Item = &'static Param> {
-        self.params.iter().filter(|param| param.positional)
+        self.takes.positional()
     }
 
     /// Joins positional values and named ones into one record.
     ///
     /// # Errors
     /// More values than places, or a parameter that is given twice.
-    pub fn join(&self, positional: Vec<Value>, mut named: Record) -> Result<Record> {
-        let places: Vec<_> = self.positional().collect();
-        if positional.len() > places.len() {
-            return Err(crate::args::BadArgument::TooMany {
-                operation: self.card.name,
-                takes: places.len(),
-                given: positional.len(),
-            }
-            .into());
-        }
-        for (param, value) in places.iter().zip(positional) {
-            if named.get(param.name).is_some() {
-                let help = "give it once, by place or by name";
-                return Err(crate::args::BadArgument::invalid(param.name, "is given twice", help).into());
-            }
-            named.insert(param.name, value);
-        }
-        Ok(named)
+    pub fn join(&self, positional: Vec<Value>, named: Record) -> Result<Record> {
+        Ok(self.takes.join(self.card.name, positional, named)?)
     }
 
     /// Completes the arguments and does it.
     pub(crate) async fn run(&self, ctx: &Context<'_>, given: Record) -> Result<Answer> {
-        let record = complete(&[self.params, self.shared], given, &|path| ctx.places().absolute(path))?;
+        let record = complete(&self.takes.params, given, &|path| ctx.places().absolute(path))?;
         (self.run)(ctx, record).await
     }
 }

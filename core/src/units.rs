@@ -139,7 +139,7 @@ fn unsafe_to_show(character: char) -> bool {
 /// Reads a size: a count of bytes, or text such as `10MB`, `1MiB`, `512`.
 pub(crate) fn parse_size(value: &Value) -> Option<i64> {
     match value {
-        Value::Int(bytes) | Value::Size(bytes) => Some(*bytes),
+        Value::Int(bytes) | Value::Size(bytes) => Some(*bytes).filter(|bytes| *bytes >= 0),
         Value::Text(text) => {
             let (number, unit) = split_unit(text)?;
             let factor = match unit.to_ascii_lowercase().as_str() {
@@ -161,8 +161,9 @@ pub(crate) fn parse_size(value: &Value) -> Option<i64> {
 /// Reads a span of time: seconds as a number, or text such as `250ms`, `30s`, `5min`, `1h`.
 pub(crate) fn parse_elapsed(value: &Value) -> Option<i64> {
     match value {
-        Value::Elapsed(nanoseconds) => Some(*nanoseconds),
-        Value::Int(seconds) => seconds.checked_mul(1_000_000_000),
+        Value::Elapsed(nanoseconds) => Some(*nanoseconds).filter(|span| *span >= 0),
+        Value::Int(seconds) => seconds.checked_mul(1_000_000_000).filter(|span| *span >= 0),
+        Value::Float(seconds) => whole(seconds * 1e9),
         Value::Text(text) => {
             let (number, unit) = split_unit(text)?;
             let factor = match unit {
@@ -227,6 +228,19 @@ mod tests {
     }
 
     #[rstest]
+    #[case(Value::Int(2), Some(2_000_000_000))]
+    #[case(Value::Int(-1), None)]
+    #[case(Value::Int(i64::MAX), None)]
+    #[case(Value::Elapsed(-1), None)]
+    #[case(Value::Float(0.25), Some(250_000_000))]
+    #[case(Value::Float(-0.25), None)]
+    #[case(Value::Float(f64::NAN), None)]
+    #[case(Value::Float(f64::INFINITY), None)]
+    fn a_span_is_never_negative_nor_endless(#[case] given: Value, #[case] expected: Option<i64>) {
+        assert_eq!(parse_elapsed(&given), expected);
+    }
+
+    #[rstest]
     #[case("1970-01-01T00:00:01Z", Some(1_000_000_000))]
     #[case("1970-01-01T01:00:00.5+01:00", Some(500_000_000))]
     #[case("yesterday", None)]
@@ -242,6 +256,11 @@ mod tests {
     #[case("", None)]
     fn sizes(#[case] text: &str, #[case] expected: Option<i64>) {
         assert_eq!(parse_size(&text.into()), expected);
+    }
+
+    #[test]
+    fn a_size_is_never_negative() {
+        assert_eq!((parse_size(&Value::Int(-1)), parse_size(&Value::Int(1))), (None, Some(1)));
     }
 
     #[rstest]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcdsh_core::args;
-use etcdsh_core::args::Args as _;
+use etcdsh_core::args::{Args as _, Takes};
 use etcdsh_core::card::Capability;
 use etcdsh_core::error::{Error, Fault, Interrupted, Result};
 use etcdsh_core::units::Elapsed;
-use etcdsh_core::value::{Record, Value, to_value};
+use etcdsh_core::value::{Value, to_value};
 use rhai::{Array, Dynamic, Engine, FuncRegistration, Map, NativeCallContext};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
@@ -24,8 +24,11 @@ use crate::value::{Hooks, to_dynamic};
 const GRACE: Duration = Duration::from_secs(5);
 
 args! {
-    /// What `run` takes beside the words.
-    pub struct Options() {
+    /// What `run` takes.
+    pub struct Options(
+        /// The program and its words.
+        words: Vec<String>,
+    ) {
         /// Text for the program's standard input.
         stdin: Option<String>,
         /// The folder to run it in.
@@ -53,8 +56,6 @@ etcdsh_core::record! {
 enum BadCommand {
     #[error("run was given no program")]
     Empty,
-    #[error("the word at index {0} for run is not text")]
-    NotText(usize),
     #[error("cannot start {program}")]
     Start { program: String, source: std::io::Error },
     #[error("lost {program} while it ran")]
@@ -66,7 +67,7 @@ enum BadCommand {
 impl Fault for BadCommand {
     fn code(&self) -> &'static str {
         match self {
-            BadCommand::Empty | BadCommand::NotText(_) => "invalid_argument",
+            BadCommand::Empty => "invalid_argument",
             BadCommand::Start { .. } | BadCommand::Lost { .. } => "command_failed",
             BadCommand::Timeout { .. } => "command_timeout",
         }
@@ -74,9 +75,7 @@ impl Fault for BadCommand {
 
     fn help(&self) -> Option<String> {
         match self {
-            BadCommand::Empty | BadCommand::NotText(_) => {
-                Some("give an array: run([\"systemctl\", \"stop\", \"etcd\"])".into())
-            }
+            BadCommand::Empty => Some("give an array: run([\"systemctl\", \"stop\", \"etcd\"])".into()),
             BadCommand::Start { .. } => Some("see that the program and the folder to run it in exist".into()),
             BadCommand::Lost { .. } | BadCommand::Timeout { .. } => None,
         }
@@ -109,18 +108,18 @@ pub fn register(engine: &mut Engine, session: &Arc<Session>) {
 
 fn start(session: &Session, words: Array, options: Map) -> Result<Value> {
     allow(session, Capability::Exec, "run")?;
-    let text = |(at, word): (usize, Dynamic)| word.into_string().map_err(|_| BadCommand::NotText(at));
-    let words = words.into_iter().enumerate().map(text).collect::<Result<Vec<_>, _>>()?;
-    let given: Record = Hooks::default().fields(options)?;
+    let mut hooks = Hooks::default();
+    let words = hooks.take("words", Dynamic::from_array(words))?;
+    let given = Takes::of::<Options>().join("run", vec![words], hooks.fields(options)?)?;
     let options = Options::read(etcdsh_core::args::complete(&[Options::PARAMS], given, &|path| {
         session.setup.places.absolute(path)
     })?)?;
-    let outcome = session.driver()?.block_on(run(session, &words, options))?;
+    let outcome = session.driver()?.block_on(run(session, options))?;
     to_value(&outcome).map_err(Error::internal)
 }
 
-async fn run(session: &Session, words: &[String], options: Options) -> Result<Outcome> {
-    let (program, arguments) = words.split_first().ok_or(BadCommand::Empty)?;
+async fn run(session: &Session, options: Options) -> Result<Outcome> {
+    let (program, arguments) = options.words.split_first().ok_or(BadCommand::Empty)?;
     let mut command = Command::new(program);
     command
         .args(arguments)

@@ -1,12 +1,13 @@
 //! The functions that belong to the language and not to etcd. The catalogue's list of hand-written functions names them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use etcdsh_core::args::BadArgument;
-use etcdsh_core::error::{Error, Result};
+use etcdsh_core::Result;
+use etcdsh_core::args::{BadArgument, Takes};
+use etcdsh_core::catalogue::CATALOGUE;
+use etcdsh_core::profile::Settings;
 use etcdsh_core::units::Elapsed;
-use etcdsh_core::value::{Value, from_value};
+use etcdsh_core::value::{Record, Value, from_record};
 use rhai::{Dynamic, Engine, FLOAT, FuncRegistration, INT, NativeCallContext};
 
 use crate::cluster::Cluster;
@@ -15,6 +16,28 @@ use crate::error::{Thrown, throw};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::value::Hooks;
+
+etcdsh_core::args! {
+    /// What `sleep` takes.
+    pub struct Span(
+        /// How long to wait.
+        span: Elapsed,
+    ) {}
+}
+
+/// Returns what a function takes, of the catalogue's or of ours, with its words. `connect` takes its settings in a map alone,
+/// or a name.
+pub fn takes(function: &str) -> Option<(&'static str, Takes)> {
+    match function {
+        "connect" => Some(("connect", Takes::of::<Settings>())),
+        "run" => Some(("run", Takes::of::<command::Options>())),
+        "sleep" => Some(("sleep", Takes::of::<Span>())),
+        _ => {
+            let entry = CATALOGUE.iter().find(|entry| entry.card.identifier() == function)?;
+            Some((entry.card.name, entry.takes))
+        }
+    }
+}
 
 /// Teaches an engine the functions.
 pub fn register(engine: &mut Engine, session: &Arc<Session>) {
@@ -41,17 +64,23 @@ fn connect(engine: &mut Engine, session: &Arc<Session>) {
 }
 
 fn open(session: &Arc<Session>, which: Dynamic) -> Result<Cluster> {
-    let mut hooks = Hooks::default();
-    let settings = match hooks.take("profile", which)? {
-        Value::Record(settings) => settings,
-        name @ Value::Text(_) => [("profile", name)].into_iter().collect(),
+    Ok(Cluster::named(session, session.named_profile(settings(Hooks::default().take("profile", which)?)?)?))
+}
+
+/// Reads what `connect` was given.
+///
+/// # Errors
+/// It is neither a name nor a map.
+pub fn settings(which: Value) -> Result<Record, BadArgument> {
+    match which {
+        Value::Record(settings) => Ok(settings),
+        name @ Value::Text(_) => Ok([("profile", name)].into_iter().collect()),
         other => {
             let (name, found) = (Some("profile".to_owned()), other.kind().to_owned());
             let expected = "the name of a profile, or a map of settings".to_owned();
-            return Err(BadArgument::Type { name, expected, found }.into());
+            Err(BadArgument::Type { name, expected, found })
         }
-    };
-    Ok(Cluster::named(session, session.named_profile(settings)?))
+    }
 }
 
 fn sleep(engine: &mut Engine, session: &Arc<Session>) {
@@ -62,23 +91,20 @@ fn sleep(engine: &mut Engine, session: &Arc<Session>) {
             .with_volatility(true)
     };
     let shared = Arc::clone(session);
-    let seconds = move |ctx: NativeCallContext<'_>, seconds: FLOAT| -> Thrown<()> {
-        let span = Duration::try_from_secs_f64(seconds.max(0.0));
-        let bad = |_| Error::from(BadArgument::invalid("span", "is not a number of seconds", "give \"250ms\" or 0.25"));
-        shared.pause(span.map_err(|error| throw(bad(error), &shared, Some(&ctx)))?)
+    let pause = move |ctx: &NativeCallContext<'_>, span: Value| -> Thrown<()> {
+        let span = from_record::<Span>([("span", span)].into_iter().collect());
+        shared.pause(span.map_err(|bad| throw(bad.into(), &shared, Some(ctx)))?.span.duration())
     };
-    describe("float").register_into_engine(engine, seconds);
-    let shared = Arc::clone(session);
-    let pause = move |ctx: NativeCallContext<'_>, span: Value| -> Thrown<()> {
-        let span: std::result::Result<Elapsed, _> = from_value(span);
-        shared.pause(span.map_err(|bad| throw(bad.into(), &shared, Some(&ctx)))?.duration())
-    };
-    let number = pause.clone();
+    // Rhai has a function of its own for each kind of number, which would be taken if there were not ours.
+    let (float, int, text) = (pause.clone(), pause.clone(), pause);
+    describe("float").register_into_engine(engine, move |ctx: NativeCallContext<'_>, seconds: FLOAT| -> Thrown<()> {
+        float(&ctx, Value::Float(seconds))
+    });
     describe("int").register_into_engine(engine, move |ctx: NativeCallContext<'_>, seconds: INT| -> Thrown<()> {
-        number(ctx, Value::Int(seconds))
+        int(&ctx, Value::Int(seconds))
     });
     describe("string").register_into_engine(engine, move |ctx: NativeCallContext<'_>, span: &str| -> Thrown<()> {
-        pause(ctx, Value::from(span))
+        text(&ctx, Value::from(span))
     });
 }
 
@@ -91,10 +117,15 @@ fn exit(engine: &mut Engine) {
     };
     describe(&["()"]).register_into_engine(engine, || -> Thrown<()> { Err(Stop::Exit(0).raise()) });
     // Whatever it is given: Rhai's own `exit` would take what this one does not.
-    describe(&["code: int", "()"]).register_into_engine(engine, |code: Dynamic| -> Thrown<()> {
-        match code.as_int().ok().and_then(|code| u8::try_from(code).ok()) {
-            Some(code) => Err(Stop::Exit(code).raise()),
-            None => Err(format!("exit codes go from 0 to 255, not {code:?}").into()),
-        }
-    });
+    describe(&["code: int", "()"])
+        .register_into_engine(engine, |code: Dynamic| -> Thrown<()> { Err(Stop::Exit(exit_code(&code)?).raise()) });
+}
+
+/// Reads what `exit` was given.
+///
+/// # Errors
+/// It is no exit code.
+pub fn exit_code(code: &Dynamic) -> std::result::Result<u8, String> {
+    let number = code.as_int().ok().and_then(|code| u8::try_from(code).ok());
+    number.ok_or_else(|| format!("exit codes go from 0 to 255, not {code:?}"))
 }

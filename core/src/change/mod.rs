@@ -30,7 +30,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
 use crate::units::Elapsed;
-use crate::value::Record;
+use crate::value::{Record, Value, from_value};
 
 crate::args! {
     /// What every change understands.
@@ -76,6 +76,14 @@ impl<A: Args> Args for ChangeArgs<A> {
         let (options, args) = record.into_iter().partition::<Vec<_>, _>(|(name, _)| shared(name));
         let options = Options::read(options.into_iter().collect())?;
         Ok(ChangeArgs { args: A::read(args.into_iter().collect())?, options })
+    }
+
+    fn fits(name: &str, value: Value) -> Result<(), BadArgument> {
+        if name == "allow" {
+            guard::check_allow(&from_value::<Vec<String>>(value)?)
+        } else {
+            Options::fits(name, value.clone()).and_then(|()| A::fits(name, value))
+        }
     }
 }
 

@@ -3,19 +3,19 @@
 use std::any::TypeId;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use etcdsh_core::args::{Args as _, Kind, Param};
+use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::operation::Entry;
-use etcdsh_core::profile::{self, Settings};
+use etcdsh_core::profile;
 use reedline::{Completer, CompletionResult, CompletionStatus, Span, Suggestion};
 use rhai::{Dynamic, Map, Scope};
 
 use super::live::{Answered, Members, Named};
 use super::scan::{Argument, Spot, Which, spot};
 use crate::cluster::Cluster;
-use crate::command::Options;
 use crate::docs;
 use crate::engine::{AMBIENT, Interpreter};
+use crate::functions::takes;
 
 const KEYWORDS: &[&str] = &[
     "as", "break", "catch", "const", "continue", "do", "else", "export", "false", "fn", "for", "if", "import", "in",
@@ -185,7 +185,7 @@ impl Shared {
         Some(match spot(typed) {
             Spot::Nowhere => (typed.len(), Vec::new()),
             Spot::Method { start, receiver } => (start, self.methods(receiver)),
-            Spot::Option { start, function } => (start, options(function).into_iter().map(option).collect()),
+            Spot::Option { start, function } => (start, options(function).map(option).collect()),
             Spot::Text { start, argument } => (start, self.values(argument)?),
             Spot::Word { start, argument } => {
                 let quoted = |word: Word| Word::new(format!("{:?}", word.text), word.about);
@@ -256,23 +256,16 @@ impl Shared {
     }
 }
 
-fn options(function: &str) -> Vec<&'static Param> {
-    match CATALOGUE.iter().find(|entry| entry.card.identifier() == function) {
-        Some(entry) => entry.all_params().filter(|param| !param.positional).collect(),
-        None if function == "connect" => Settings::PARAMS.iter().collect(),
-        None if function == "run" => Options::PARAMS.iter().collect(),
-        None => Vec::new(),
-    }
+fn options(function: &str) -> impl Iterator<Item = &'static Param> + use<> {
+    takes(function).into_iter().flat_map(|(_, takes)| takes.all()).filter(|param| !param.positional)
 }
 
 fn kind_of(argument: &Argument<'_>) -> Option<Kind> {
-    let entry = CATALOGUE.iter().find(|entry| entry.card.identifier() == argument.function);
-    let param = match (entry, argument.which) {
-        (Some(entry), Which::Place(place)) => entry.positional().nth(place),
-        (Some(entry), Which::Named(name)) => entry.all_params().find(|param| param.name == name),
-        (None, Which::Named(name)) => options(argument.function).into_iter().find(|param| param.name == name),
-        (None, Which::Place(0)) if argument.function == "connect" => return Some(Kind::Profile),
-        (None, Which::Place(_)) => None,
+    let (_, takes) = takes(argument.function)?;
+    let param = match argument.which {
+        Which::Place(0) if argument.function == "connect" => return Some(Kind::Profile),
+        Which::Place(place) => takes.positional().nth(place),
+        Which::Named(name) => takes.all().find(|param| param.name == name),
     };
     param.map(|param| param.kind)
 }
