@@ -16,7 +16,7 @@ use crate::session::{Grants, Session, Setup};
 use crate::show::{self, Format, NotShown};
 use crate::signals::{self, Leave, Received};
 use crate::stop::Stop;
-use crate::{docs, lint, logging, repl};
+use crate::{check, docs, logging, repl};
 
 /// The exit codes of failures that the script did not choose itself.
 const FAILED: i32 = 1;
@@ -184,22 +184,15 @@ impl App {
 
     fn check(&self, files: &[PathBuf]) -> Result<i32, String> {
         let session = Session::new(self.setup(Default::default(), Grants::all()), Arc::clone(&self.interrupt));
-        let interpreter = Interpreter::new(session);
+        let mut interpreter = Interpreter::new(session);
         let mut worst = 0;
         for file in files {
             let (source, text) = read(&file.to_string_lossy())?;
-            worst = worst.max(match interpreter.compile(&source, &text) {
-                Err(failure) => self.fail(&interpreter, failure),
-                Ok(ast) => {
-                    let findings = lint::lint(&interpreter, &ast);
-                    let code = if findings.is_empty() { 0 } else { FAILED };
-                    for finding in findings {
-                        let report = interpreter.describe_finding(&source, finding);
-                        let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
-                    }
-                    code
-                }
-            });
+            for finding in check::check(&mut interpreter, &source, &text) {
+                worst = worst.max(if finding.code == check::SYNTAX { MISUSED } else { FAILED });
+                let report = interpreter.describe_finding(finding);
+                let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
+            }
         }
         Ok(worst)
     }

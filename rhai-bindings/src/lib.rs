@@ -3,11 +3,12 @@
 //! In reading order: what all functions share ([`session`], [`interrupt`]), values ([`value`], [`stream`], [`cluster`],
 //! [`error`], [`stop`]), how the catalogue becomes functions ([`bind`], [`docs`], [`functions`], [`command`]), and the engine
 //! with its imports ([`engine`], [`resolver`], [`source`]). Then what a person meets: the command line ([`app`], [`cli`],
-//! [`signals`], [`logging`], [`output`]), failures ([`report`], [`lint`]) and results ([`show`], [`table`]), and the shell
+//! [`signals`], [`logging`], [`output`]), failures ([`report`], [`check`]) and results ([`show`], [`table`]), and the shell
 //! ([`repl`]).
 
 pub mod app;
 pub mod bind;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod command;
@@ -16,7 +17,6 @@ pub mod engine;
 pub mod error;
 pub mod functions;
 pub mod interrupt;
-pub mod lint;
 pub mod logging;
 pub mod output;
 pub mod repl;

@@ -8,10 +8,10 @@ use etcdsh_core::units::escape;
 use nu_ansi_term::{Color, Style};
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 
+use crate::check::Finding;
 use crate::docs;
 use crate::engine::{AMBIENT, Failure, Interpreter, MAX_CALL_LEVELS};
 use crate::error::KIND;
-use crate::lint::Finding;
 use crate::stop::Stop;
 
 /// How many calls are shown at most on the way to the failure.
@@ -72,12 +72,10 @@ impl Interpreter {
     }
 
     /// Describes a mistake that was found without running.
-    pub fn describe_finding(&self, source: &str, finding: Finding) -> Report {
-        Report {
-            headline: finding.problem,
-            place: Place::new(source, finding.place),
-            notes: finding.help.map(|help| ("help", help)).into_iter().collect(),
-        }
+    pub fn describe_finding(&self, finding: Finding) -> Report {
+        let mut notes = vec![("code", finding.code.to_owned())];
+        notes.extend(finding.help.map(|help| ("help", help)));
+        Report { headline: finding.problem, place: Place::new(&finding.source, finding.place), notes }
     }
 
     /// Writes a report out, with its snippet.

@@ -31,8 +31,12 @@ struct State {
 impl Resolver {
     /// Makes the resolver of a script; without a script, modules come from the caller's folder.
     pub fn new(setup: &Setup, sources: Arc<Sources>) -> Self {
-        let script = setup.script_path.as_deref().map(Path::new);
-        let folder = script.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+        Self::of(setup, setup.script_path.as_deref(), sources)
+    }
+
+    /// Makes the resolver of the script of a name.
+    pub fn of(setup: &Setup, script: Option<&str>, sources: Arc<Sources>) -> Self {
+        let folder = script.map(Path::new).and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
         Resolver { cwd: setup.places.cwd.clone(), folder, sources, state: Mutex::default() }
     }
 
@@ -41,7 +45,10 @@ impl Resolver {
     }
 
     /// Returns the module's real path, and its name for messages.
-    fn locate(&self, source: Option<&str>, path: &str, place: Position) -> Thrown<(PathBuf, String)> {
+    ///
+    /// # Errors
+    /// There is no such file, or a script may not import it.
+    pub fn locate(&self, source: Option<&str>, path: &str, place: Position) -> Thrown<(PathBuf, String)> {
         let fail = |problem: &str| {
             Box::new(EvalAltResult::ErrorRuntime(format!("cannot import {path:?}: {problem}").into(), place))
         };

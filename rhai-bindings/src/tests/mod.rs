@@ -1,5 +1,6 @@
 //! The face with operations of its own, so that every behaviour is seen without a cluster.
 
+mod check;
 mod ops;
 
 use std::sync::atomic::Ordering;
