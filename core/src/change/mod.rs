@@ -30,7 +30,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
 use crate::units::Elapsed;
-use crate::value::{Record, Value, from_value};
+use crate::value::{Record, Value};
 
 crate::args! {
     /// What every change understands.
@@ -79,11 +79,7 @@ impl<A: Args> Args for ChangeArgs<A> {
     }
 
     fn fits(name: &str, value: Value) -> Result<(), BadArgument> {
-        if name == "allow" {
-            guard::check_allow(&from_value::<Vec<String>>(value)?)
-        } else {
-            Options::fits(name, value.clone()).and_then(|()| A::fits(name, value))
-        }
+        Options::fits(name, value.clone()).and_then(|()| A::fits(name, value))
     }
 }
 
