@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::error::Thrown;
 use crate::stream::Rows;
 use crate::table::{self, Canvas, form};
+use crate::value::Written;
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -48,8 +49,8 @@ impl From<Box<rhai::EvalAltResult>> for NotShown {
 pub fn write(out: &mut dyn Write, value: Dynamic, format: Format, canvas: Canvas) -> Result<(), NotShown> {
     match (format, value.clone().try_cast::<Rows>()) {
         (Format::Jsonl, Some(rows)) => {
-            for row in rows {
-                json_line(out, &row?)?;
+            for row in rows.values() {
+                json_line(out, &Written(&row?))?;
             }
         }
         (_, Some(rows)) => write(out, Dynamic::from_array(rows.take(usize::MAX)?), format, canvas)?,
@@ -59,17 +60,17 @@ pub fn write(out: &mut dyn Write, value: Dynamic, format: Format, canvas: Canvas
                 writeln!(out, "{text}")?;
             }
         }
-        (Format::Json, None) => json_line(out, &value)?,
+        (Format::Json, None) => json_line(out, &Json(&value))?,
         (Format::Jsonl, None) => match value.read_lock::<Array>() {
-            Some(items) => items.iter().try_for_each(|item| json_line(out, item))?,
-            None => json_line(out, &value)?,
+            Some(items) => items.iter().try_for_each(|item| json_line(out, &Json(item)))?,
+            None => json_line(out, &Json(&value))?,
         },
     }
     Ok(())
 }
 
-fn json_line(out: &mut dyn Write, value: &Dynamic) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Json(value))?;
+fn json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
 
@@ -145,5 +146,32 @@ impl Serialize for Json<'_> {
         } else {
             serializer.serialize_str(&words(value))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::to_dynamic;
+    use etcdsh_core::value::{Record, Value};
+
+    #[test]
+    fn a_row_is_written_as_the_map_that_it_becomes() {
+        let row: Record = [
+            ("absent", Value::Null),
+            ("flag", Value::Bool(true)),
+            ("float", Value::Float(0.5)),
+            ("int", Value::Int(-1)),
+            ("list", Value::List(vec![Value::Text("a\n\u{1b}".to_owned()), Value::Blob(vec![0, 255])])),
+            ("record", Value::Record([("inside", Value::Size(7))].into_iter().collect())),
+            ("span", Value::Elapsed(1_500_000)),
+            ("time", Value::Time(1_700_000_000_000_000_000)),
+        ]
+        .into_iter()
+        .collect();
+        let row = Value::Record(row);
+        let written = serde_json::to_string(&Written(&row)).unwrap();
+        assert_eq!(written, serde_json::to_string(&Json(&to_dynamic(row))).unwrap());
+        assert!(written.contains(r#""time":"2023-11-14T22:13:20Z""#), "{written}");
     }
 }

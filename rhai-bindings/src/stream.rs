@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use etcdsh_core::error::Fault;
 use etcdsh_core::stream::Stream;
+use etcdsh_core::value::Value;
 use rhai::{Array, Dynamic, Engine, FuncRegistration, INT};
 
 use crate::error::{Thrown, throw};
@@ -77,35 +78,23 @@ impl Rows {
         let limit = usize::try_from(asked);
         self.take(limit.map_err(|_| throw(BadRead::Negative(asked).into(), &self.0.session, None))?)
     }
+
+    /// Takes all further rows, as core has them. Leaving the loop over them ends the producer.
+    pub fn values(self) -> impl Iterator<Item = Thrown<Value>> {
+        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let refused = stream.is_none().then(|| self.taken());
+        let session = Arc::clone(&self.0.session);
+        let rows = stream.into_iter().flatten().map(move |row| row.map_err(|error| throw(error, &session, None)));
+        refused.map(Err).into_iter().chain(rows)
+    }
 }
 
 impl IntoIterator for Rows {
     type Item = Thrown<Dynamic>;
-    type IntoIter = RowsIter;
+    type IntoIter = Box<dyn Iterator<Item = Thrown<Dynamic>>>;
 
-    fn into_iter(self) -> RowsIter {
-        let stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let refused = stream.is_none().then(|| self.taken());
-        RowsIter { session: Arc::clone(&self.0.session), stream, refused }
-    }
-}
-
-/// A loop over rows. It owns the stream, so that leaving the loop ends the producer.
-pub struct RowsIter {
-    session: Arc<Session>,
-    stream: Option<Stream>,
-    refused: Option<Box<rhai::EvalAltResult>>,
-}
-
-impl Iterator for RowsIter {
-    type Item = Thrown<Dynamic>;
-
-    fn next(&mut self) -> Option<Thrown<Dynamic>> {
-        if let Some(refused) = self.refused.take() {
-            return Some(Err(refused));
-        }
-        let row = self.stream.as_mut()?.next()?;
-        Some(row.map(to_dynamic).map_err(|error| throw(error, &self.session, None)))
+    fn into_iter(self) -> Self::IntoIter {
+        Box::new(self.values().map(|row| row.map(to_dynamic)))
     }
 }
 

@@ -5,6 +5,7 @@ use etcdsh_core::args::BadArgument;
 use etcdsh_core::units::rfc3339;
 use etcdsh_core::value::{Record, Value};
 use rhai::{Array, Blob, Dynamic, FLOAT, FnPtr, INT, ImmutableString, Map};
+use serde::ser::{Serialize, Serializer};
 
 /// Turns a value of core's into one of Rhai's. A size is its bytes, a span its nanoseconds, a point in time RFC 3339.
 pub fn to_dynamic(value: Value) -> Dynamic {
@@ -25,6 +26,25 @@ pub fn to_dynamic(value: Value) -> Dynamic {
 /// Turns a record into a map; a map of Rhai's sorts its keys.
 pub fn to_map(fields: Record) -> Map {
     fields.into_iter().map(|(name, value)| (name.as_ref().into(), to_dynamic(value))).collect()
+}
+
+/// A value of core's, written as what [`to_dynamic`] makes of it would be. Long streams are written so: it saves each row a map.
+pub struct Written<'a>(pub &'a Value);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null | Value::Hook(_) => to.serialize_unit(),
+            Value::Bool(flag) => to.serialize_bool(*flag),
+            Value::Int(number) | Value::Size(number) | Value::Elapsed(number) => to.serialize_i64(*number),
+            Value::Float(number) => to.serialize_f64(*number),
+            Value::Text(text) => to.serialize_str(text),
+            Value::Time(nanoseconds) => to.serialize_str(&rfc3339(*nanoseconds)),
+            Value::Blob(bytes) => to.collect_seq(bytes),
+            Value::List(items) => to.collect_seq(items.iter().map(Written)),
+            Value::Record(fields) => to.collect_map(fields.iter().map(|(name, value)| (name, Written(value)))),
+        }
+    }
 }
 
 /// The callbacks of one call, in the order of their numbers.

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
-use crate::rpc::{Cluster, Consistency, KeyValue, Node, RangePage, RangeQuery};
+use crate::rpc::{Cluster, Consistency, KeyValue, Node, RangeQuery, Way};
 use crate::stream::{Pages, Rows};
 use crate::units::{Bytes, Octets};
 use crate::{args, record};
@@ -109,11 +109,8 @@ impl Operation for Keys {
                 (Some(0), _) | (_, None) => Ok(()),
                 (limit, Some(query)) => {
                     let node = reader(&cluster, query.consistency).await?;
-                    let mut read = Read { cluster, node, query, left: limit, page: FIRST_PAGE };
-                    match read.stream(&pages).await {
-                        Err(error) if error.code() == "unsupported" => read.pages(&pages).await,
-                        done => done,
-                    }
+                    let read = Read { cluster, node, query, left: limit, page: FIRST_PAGE, streams: true };
+                    read.all(&pages).await
                 }
             }
         })
@@ -194,29 +191,21 @@ struct Read {
     query: RangeQuery,
     left: Option<i64>,
     page: i64,
+    /// Whether the server is not known to be unable to stream.
+    streams: bool,
 }
 
 impl Read {
-    /// Lets the server send the keys as it finds them, which it can from 3.7 on: it counts nothing, and keeps no page.
-    async fn stream(&self, pages: &Pages<Row>) -> Result<()> {
-        let query = RangeQuery { limit: self.left.unwrap_or(0), ..self.query.clone() };
-        let mut stream = self.node.range_stream(&query, self.cluster.profile().timeout).await?;
-        while let Some(page) = stream.next().await? {
-            if !page.items.is_empty() {
-                pages.send(rows(page, query.keys_only)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads page after page, which every server can. When a page breaks off, another member goes on behind its last key, at the
-    /// same revision.
-    async fn pages(&mut self, pages: &Pages<Row>) -> Result<()> {
+    /// Reads a first page, whose revision is that of the whole, and then the rest in the best way that the server has. What
+    /// breaks off is gone on with behind the last key, at the same revision, by another member.
+    async fn all(mut self, pages: &Pages<Row>) -> Result<()> {
         let mut failed_at = None;
         loop {
-            match self.page(pages).await {
+            let way = if self.streams && self.query.revision > 0 { Way::Stream } else { Way::Page };
+            match self.some(way, pages).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
+                Err(error) if way == Way::Stream && error.code() == "unsupported" => self.streams = false,
                 Err(error) if error.retryable() && self.query.revision > 0 => {
                     // Where nothing came since it failed last, nothing will.
                     if failed_at.replace(self.query.key.clone()).as_ref() == Some(&self.query.key) {
@@ -229,21 +218,25 @@ impl Read {
         }
     }
 
-    /// Reads one page, and says whether there is more to read behind it.
-    async fn page(&mut self, pages: &Pages<Row>) -> Result<bool> {
-        self.query.limit = match self.left {
-            // A page can break off behind its last key. To the server a limit of nothing means none.
-            Some(left) if left <= 0 => return Ok(false),
-            left => left.map_or(self.page, |left| left.min(self.page)),
+    /// Reads one page, or the rest as a stream, and says whether there is more to read behind it.
+    async fn some(&mut self, way: Way, pages: &Pages<Row>) -> Result<bool> {
+        let most = match way {
+            Way::Page => Some(self.page),
+            Way::Stream => None,
         };
-        let mut parts = self.node.range_parts(&self.query, self.cluster.profile().timeout).await?;
+        self.query.limit = match (self.left, most) {
+            // An answer can break off behind its last key. To the server a limit of nothing means none.
+            (Some(left), _) if left <= 0 => return Ok(false),
+            (Some(left), Some(most)) => left.min(most),
+            (left, most) => left.or(most).unwrap_or(0),
+        };
+        let mut parts = self.node.range_parts(&self.query, way, self.cluster.profile().timeout).await?;
         let (mut count, mut bytes, mut more) = (0, 0, false);
         while let Some(part) = parts.next().await? {
-            // Every page is of the revision of the first.
-            if self.query.revision == 0 {
-                self.query.revision = part.revision.0;
+            if let (0, Some(revision)) = (self.query.revision, part.revision) {
+                self.query.revision = revision.0;
             }
-            more = part.more;
+            more = part.more && way == Way::Page;
             let Some(last) = part.items.last() else { continue };
             self.query.key.clone_from(&last.key);
             self.query.key.push(0);
@@ -253,7 +246,8 @@ impl Read {
             }
             count += here;
             bytes += part.items.iter().map(|item| item.key.len() + item.value.len() + PER_KEY).sum::<usize>();
-            pages.send(rows(part, self.query.keys_only)).await?;
+            let keys_only = self.query.keys_only;
+            pages.send(part.items.into_iter().map(|item| Row::new(item, keys_only)).collect()).await?;
         }
         let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
         let most = if self.query.keys_only { PAGE_BARE_KEYS } else { PAGE_KEYS };
@@ -264,10 +258,6 @@ impl Read {
 
 /// What a key takes on the wire beside its own bytes and its value's, about.
 const PER_KEY: usize = 20;
-
-fn rows(page: RangePage, keys_only: bool) -> Vec<Row> {
-    page.items.into_iter().map(|item| Row::new(item, keys_only)).collect()
-}
 
 #[cfg(test)]
 mod tests {

@@ -32,7 +32,7 @@ pub use cluster::Cluster;
 pub use error::{Failure, RpcError};
 pub use failover::AllFailed;
 pub use node::Node;
-pub use range::{RangeParts, RangeStream};
+pub use range::{RangePart, RangeParts, Way};
 pub use scratch::Scratch;
 pub use snapshot::SnapshotStream;
 pub use tls::{BadFile, BadSetting, Refusal, Trusted};

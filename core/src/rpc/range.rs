@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use etcd_client::GetOptions;
 use etcd_client::proto::{PbKeyValue, PbRangeResponse};
-use etcd_client::{GetOptions, GetResponse, GetStreamResponse};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::call::{Incoming, Kind};
 use super::error::RpcError;
 use super::node::Node;
-use super::raw;
+use super::raw::{self, RangeStreamResponse};
+use super::reframe::Cut;
 use super::types::{Consistency, KeyValue, RangePage, RangeQuery};
 use crate::error::Result;
 use crate::id::{LeaseId, Revision};
@@ -52,42 +55,36 @@ impl Node {
         Ok(())
     }
 
-    /// Reads a page of keys that may be large: its parts are handed on as they arrive.
+    /// Reads many keys: their parts are handed on as they arrive.
     ///
     /// # Errors
-    /// It did not begin in time, or the server refused.
-    pub async fn range_parts(self: &Arc<Self>, query: &RangeQuery, idle: Duration) -> Result<RangeParts> {
-        let ask = || {
-            let answer = raw::in_parts(self.sender(), "/etcdserverpb.KV/Range", raw_request(query), LARGEST_ANSWER);
-            async move {
-                let mut stream = answer.await?;
-                let first = stream.message().await?;
-                Ok((stream, first))
-            }
+    /// It did not begin in time, or the server refused; `unsupported` for a stream before 3.7.
+    pub async fn range_parts(self: &Arc<Self>, query: &RangeQuery, way: Way, idle: Duration) -> Result<RangeParts> {
+        let ask = || async move {
+            let request = raw_request(query);
+            let mut parts: Parts = match way {
+                Way::Page => {
+                    let path = "/etcdserverpb.KV/Range";
+                    raw::in_parts(self.sender(), path, request, Cut::Outside, LARGEST_ANSWER).await?.boxed()
+                }
+                Way::Stream => {
+                    let path = "/etcdserverpb.KV/RangeStream";
+                    let answers = raw::in_parts(self.sender(), path, request, Cut::Inside, LARGEST_ANSWER).await?;
+                    let inner = |answer: RangeStreamResponse| answer.range_response.unwrap_or_default();
+                    answers.map_ok(inner).boxed()
+                }
+            };
+            let first = parts.try_next().await?;
+            Ok((parts, first))
         };
-        let ((stream, first), connection) = self.open("Range", Kind::Read, Instant::now() + idle, ask).await?;
+        let method = match way {
+            Way::Page => "Range",
+            Way::Stream => "RangeStream",
+        };
+        let ((parts, first), connection) = self.open(method, Kind::Read, Instant::now() + idle, ask).await?;
         let incoming = Incoming::new(self, connection, "the next keys", idle);
         let from = query.key.clone();
-        Ok(RangeParts { incoming, stream, first, revision: None, from, more: false, empty: true })
-    }
-
-    /// Reads keys as a stream: the server sends them as it finds them, at one revision, without counting them first.
-    ///
-    /// # Errors
-    /// It did not begin in time; `unsupported` before 3.7.
-    pub async fn range_stream(self: &Arc<Self>, query: &RangeQuery, idle: Duration) -> Result<RangeStream> {
-        let ask = || {
-            let mut kv = self.client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
-            let (key, options) = request(query);
-            async move {
-                let mut stream = kv.get_stream(key, Some(options)).await?;
-                let first = stream.message().await?;
-                Ok((stream, first))
-            }
-        };
-        let ((stream, first), connection) = self.open("RangeStream", Kind::Read, Instant::now() + idle, ask).await?;
-        let incoming = Incoming::new(self, connection, "the next keys", idle);
-        Ok(RangeStream { incoming, stream, first, revision: query.revision, ended: false })
+        Ok(RangeParts { incoming, way, parts, first, revision: None, from, more: false, empty: true })
     }
 
     fn read_page(&self, answer: PbRangeResponse) -> Result<RangePage, RpcError> {
@@ -144,11 +141,24 @@ fn first_key(query: &RangeQuery) -> Vec<u8> {
     if query.key.is_empty() { vec![0] } else { query.key.clone() }
 }
 
-/// A page of keys, part by part.
+/// How many keys are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As one answer, which the server makes before it sends it; and it counts the rest of the range.
+    Page,
+    /// The server sends the keys as it finds them, which it can from 3.7 on: it counts nothing, and keeps no page.
+    Stream,
+}
+
+type Parts = BoxStream<'static, Result<PbRangeResponse, tonic::Status>>;
+
+/// Keys, part by part.
 pub struct RangeParts {
     incoming: Incoming,
-    stream: tonic::Streaming<PbRangeResponse>,
+    way: Way,
+    parts: Parts,
     first: Option<PbRangeResponse>,
+    /// What the header said, which a page begins with, and which comes with the last message of a stream.
     revision: Option<Revision>,
     /// No key that comes next is smaller.
     from: Vec<u8>,
@@ -160,30 +170,30 @@ impl RangeParts {
     /// Waits for the next part; `None` is the end. Only the last part knows the number of keys, and whether there are more.
     ///
     /// # Errors
-    /// Nothing came in time, the connection was lost, or what came cannot be a page.
-    pub async fn next(&mut self) -> Result<Option<RangePage>> {
+    /// Nothing came in time, the connection was lost, or what came cannot be an answer.
+    pub async fn next(&mut self) -> Result<Option<RangePart>> {
         let part = match self.first.take() {
             Some(first) => Some(first),
             None => {
-                let stream = &mut self.stream;
-                self.incoming.message(async { Ok(stream.message().await?) }).await?
+                let parts = &mut self.parts;
+                self.incoming.message(async { Ok(parts.try_next().await?) }).await?
             }
         };
         let node = &self.incoming.node;
         let Some(part) = part else {
-            return match self.revision {
-                None => Err(node.nonsense("it has no header").into()),
-                Some(_) if self.more && self.empty => Err(node.nonsense(NOTHING_OF_MORE).into()),
-                Some(_) => Ok(None),
+            return match (self.revision, self.way) {
+                // Without the header the stream was cut off somewhere on the way.
+                (None, Way::Stream) => Err(node.nonsense("the stream ended before its last keys").into()),
+                (None, Way::Page) => Err(node.nonsense("it has no header").into()),
+                (Some(_), _) if self.more && self.empty => Err(node.nonsense(NOTHING_OF_MORE).into()),
+                (Some(_), _) => Ok(None),
             };
         };
-        // etcd writes the header before everything else.
-        let revision = match (self.revision, part.header) {
-            (Some(known), None) => known,
-            (_, header) => Revision(node.not_negative("revision", node.header(header)?.revision)?),
+        self.revision = match (self.revision, part.header, self.way) {
+            (known @ Some(_), None, _) | (known @ None, None, Way::Stream) => known,
+            (_, header, _) => Some(Revision(node.not_negative("revision", node.header(header)?.revision)?)),
         };
-        self.revision = Some(revision);
-        let count = node.not_negative("number of keys", part.count)?;
+        node.not_negative("number of keys", part.count)?;
         let items: Vec<_> = part.kvs.into_iter().map(item).collect();
         node.in_order(&self.from, &items)?;
         self.more |= part.more;
@@ -192,47 +202,17 @@ impl RangeParts {
             self.from.clone_from(&last.key);
             self.from.push(0);
         }
-        Ok(Some(RangePage { revision, items, more: part.more, count }))
+        Ok(Some(RangePart { revision: self.revision, items, more: part.more }))
     }
 }
 
-/// Keys, as the server sends them.
-pub struct RangeStream {
-    incoming: Incoming,
-    stream: GetStreamResponse,
-    first: Option<GetResponse>,
-    revision: i64,
-    ended: bool,
-}
-
-impl RangeStream {
-    /// Waits for more keys; `None` is the end. Only the last page knows the number of keys, and the revision unless one was
-    /// asked for; they are zero before.
-    ///
-    /// # Errors
-    /// Nothing came in time, the connection was lost, or the stream ended early.
-    pub async fn next(&mut self) -> Result<Option<RangePage>> {
-        let message = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.incoming.message(self.stream.message()).await?,
-        };
-        let node = &self.incoming.node;
-        let Some(message) = message.map(|message| message.0) else {
-            // The last page carries the header; without it the stream was cut off somewhere on the way.
-            return if self.ended {
-                Ok(None)
-            } else {
-                Err(node.nonsense("the stream ended before its last keys").into())
-            };
-        };
-        if self.ended {
-            return Err(node.nonsense("keys came after the last ones").into());
-        }
-        if message.header.is_some() {
-            self.ended = true;
-            return Ok(Some(node.read_page(message)?));
-        }
-        let items = message.kvs.into_iter().map(item).collect();
-        Ok(Some(RangePage { revision: Revision(self.revision), items, more: true, count: 0 }))
-    }
+/// Some of the keys that were asked for.
+#[derive(Debug)]
+pub struct RangePart {
+    /// The revision that they are of, as soon as it is known.
+    pub revision: Option<Revision>,
+    /// The keys.
+    pub items: Vec<KeyValue>,
+    /// Whether there are more than were asked for.
+    pub more: bool,
 }

@@ -1,11 +1,12 @@
 //! The calls that etcd-client cannot make, or makes in another way than we need.
 
+use etcd_client::proto::PbRangeResponse;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
 use super::link::Sender;
-use super::reframe::Reframed;
+use super::reframe::{Cut, Reframed};
 
 /// `MemberListRequest`; etcd-client's always leaves `linearizable` unset.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -44,6 +45,13 @@ pub(super) struct RangeRequest {
     pub(super) count_only: bool,
 }
 
+/// `RangeStreamResponse`; etcd-client keeps its own to itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RangeStreamResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) range_response: Option<PbRangeResponse>,
+}
+
 /// Makes a call.
 pub(super) async fn unary<Q, R>(to: Sender, path: &'static str, request: Q) -> Result<R, etcd_client::Error>
 where
@@ -55,11 +63,12 @@ where
     Ok(answer.into_inner())
 }
 
-/// Makes a call whose one answer may be large, and returns it in parts as they arrive.
+/// Makes a call whose answers may be large, and returns them in parts as they arrive.
 pub(super) async fn in_parts<Q, R>(
     to: Sender,
     path: &'static str,
     request: Q,
+    cut: Cut,
     largest: usize,
 ) -> Result<tonic::Streaming<R>, etcd_client::Error>
 where
@@ -67,7 +76,7 @@ where
     R: prost::Message + Default + Send + Sync + 'static,
 {
     let codec = ProstCodec::<Q, R>::default();
-    let mut grpc = Grpc::new(Reframed(to)).max_decoding_message_size(largest);
+    let mut grpc = Grpc::new(Reframed(to, cut)).max_decoding_message_size(largest);
     let request = tonic::Request::new(request);
     Ok(grpc.server_streaming(request, PathAndQuery::from_static(path), codec).await?.into_inner())
 }

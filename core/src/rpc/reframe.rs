@@ -1,6 +1,7 @@
 //! A large answer in small messages. A page of keys comes as one message, and tonic hands it on when all of it is there; we cut
 //! it, as it arrives, into messages that hold some of its fields each. Every part of a protobuf message that ends between two
-//! fields is a message too, so nothing else has to know. What cannot be cut is handed on as it is, and is judged there.
+//! fields is a message too, so nothing else has to know. A message that is nothing but another one in its first field is cut
+//! inside of that, and each part is wrapped again. What cannot be cut is handed on as it is, and is judged there.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,9 +16,22 @@ const PART: usize = 512 << 10;
 /// What stands before each message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
+/// What begins a message that has another one in its first field.
+const WRAPPED: u8 = 0x0a;
+
+/// What is cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The messages themselves.
+    #[default]
+    Outside,
+    /// The message that is the first field of each.
+    Inside,
+}
+
 /// A service whose answers come in small messages.
 #[derive(Clone)]
-pub(super) struct Reframed<S>(pub(super) S);
+pub(super) struct Reframed<S>(pub(super) S, pub(super) Cut);
 
 impl<S> Service<http::Request<Body>> for Reframed<S>
 where
@@ -34,7 +48,9 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let answer = self.0.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(Parts::new(body)))) })
+        let cutter = Cutter { cut: self.1, ..Cutter::default() };
+        let parts = |body| Parts { body, cutter, trailers: None, ended: false };
+        Box::pin(async move { Ok(answer.await?.map(|body| Body::new(parts(body)))) })
     }
 }
 
@@ -44,12 +60,6 @@ struct Parts {
     cutter: Cutter,
     trailers: Option<HeaderMap>,
     ended: bool,
-}
-
-impl Parts {
-    fn new(body: Body) -> Self {
-        Parts { body, cutter: Cutter::default(), trailers: None, ended: false }
-    }
 }
 
 impl hyper::body::Body for Parts {
@@ -84,6 +94,7 @@ impl hyper::body::Body for Parts {
 /// Cuts messages.
 #[derive(Default)]
 struct Cutter {
+    cut: Cut,
     /// What has come and was not handed on.
     buffer: Vec<u8>,
     /// How many of its first bytes have been handed on; they are cleared now and then, because that moves all others.
@@ -92,6 +103,8 @@ struct Cutter {
     whole: usize,
     /// How much of the message that has begun is still to be handed on.
     left: Option<usize>,
+    /// Whether the message that has begun was unwrapped.
+    wrapped: bool,
     /// Nothing is cut any more, because something came that cannot be.
     raw: bool,
 }
@@ -118,10 +131,10 @@ impl Cutter {
         };
         while self.whole < left.min(wanted) {
             match field(self.waiting().get(self.whole..).unwrap_or_default()) {
-                Field::Of(size) if size <= left - self.whole => self.whole += size,
+                Field::Of(head, body) if head + body <= left - self.whole => self.whole += head + body,
                 Field::Unfinished => break,
                 // Whoever reads it finds out what is wrong with it.
-                Field::Of(_) | Field::Broken => {
+                Field::Of(..) | Field::Broken => {
                     self.raw = true;
                     return self.hand_on(self.waiting().len(), true);
                 }
@@ -138,21 +151,28 @@ impl Cutter {
         part
     }
 
-    /// Reads the prefix of a message.
+    /// Reads the prefix of a message, and of the one that it wraps.
     fn begin(&mut self) -> Option<usize> {
-        let [compressed, a, b, c, d] = *self.waiting().first_chunk::<PREFIX>()?;
-        let left = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok().filter(|_| compressed == 0);
-        match left {
-            Some(left) => {
-                self.gone += PREFIX;
-                self.left = Some(left);
-                Some(left)
-            }
-            None => {
-                self.raw = true;
-                None
-            }
-        }
+        let ([compressed, a, b, c, d], after) = self.waiting().split_first_chunk::<PREFIX>()?;
+        let size = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok().filter(|_| *compressed == 0);
+        // How long the wrapper is, and what is in it.
+        let inside = match (self.cut, size, after.first()) {
+            (Cut::Outside, size, _) => size.map(|size| (0, size)),
+            (Cut::Inside, Some(0), _) => Some((0, 0)),
+            (Cut::Inside, Some(size), Some(&WRAPPED)) => match field(after) {
+                Field::Of(head, body) => Some((head, body)).filter(|_| head + body == size),
+                Field::Unfinished => return None,
+                Field::Broken => None,
+            },
+            (Cut::Inside, Some(_), None) => return None,
+            (Cut::Inside, ..) => None,
+        };
+        self.raw = inside.is_none();
+        let (head, left) = inside?;
+        self.wrapped = head > 0;
+        self.gone += PREFIX + head;
+        self.left = Some(left);
+        self.left
     }
 
     /// Hands on so many bytes, as a message if asked to; in raw mode the first part announces all that is left.
@@ -161,11 +181,17 @@ impl Cutter {
         if bytes.is_empty() && !prefixed {
             return None;
         }
-        let mut part = Vec::with_capacity(PREFIX + size);
+        let mut part = Vec::with_capacity(2 * PREFIX + 1 + size);
         if prefixed {
             let length = if self.raw { self.left.unwrap_or_default() } else { size };
-            part.push(0);
-            part.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+            part.resize(PREFIX, 0);
+            if self.wrapped {
+                part.push(WRAPPED);
+                // What is written to grows.
+                let _ = prost::encode_length_delimiter(length, &mut part);
+            }
+            let length = u32::try_from(part.len() - PREFIX + length).unwrap_or(u32::MAX);
+            part.splice(1..PREFIX, length.to_be_bytes());
         }
         part.extend_from_slice(bytes);
         self.gone += size;
@@ -184,8 +210,8 @@ impl Cutter {
 
 /// What stands at the beginning of some bytes.
 enum Field {
-    /// A field of this size, of which not everything may have come.
-    Of(usize),
+    /// A field, by the sizes of what says how long it is, and of what it holds; not everything may have come.
+    Of(usize, usize),
     /// The beginning of a field.
     Unfinished,
     /// No field.
@@ -199,28 +225,20 @@ fn field(bytes: &[u8]) -> Field {
         Ok(None) => return Field::Unfinished,
         Err(()) => return Field::Broken,
     };
-    let after = bytes.get(key_size..).unwrap_or_default();
-    let body = match key & 7 {
-        0 => match varint(after) {
-            Ok(Some((_, size))) => size,
-            Ok(None) => return Field::Unfinished,
-            Err(()) => return Field::Broken,
-        },
-        1 => 8,
-        2 => match varint(after) {
-            Ok(Some((length, size))) => {
-                match usize::try_from(length).ok().and_then(|length| length.checked_add(size)) {
-                    Some(body) => body,
-                    None => return Field::Broken,
-                }
-            }
-            Ok(None) => return Field::Unfinished,
-            Err(()) => return Field::Broken,
-        },
-        5 => 4,
+    let after = varint(bytes.get(key_size..).unwrap_or_default());
+    let (head, body) = match (key & 7, after) {
+        (0 | 2, Ok(None)) => return Field::Unfinished,
+        (0, Ok(Some((_, size)))) => (key_size, Ok(size)),
+        (1, _) => (key_size, Ok(8)),
+        (2, Ok(Some((length, size)))) => (key_size + size, usize::try_from(length)),
+        (5, _) => (key_size, Ok(4)),
         _ => return Field::Broken,
     };
-    key_size.checked_add(body).map_or(Field::Broken, Field::Of)
+    match body {
+        // Together they have a size too.
+        Ok(body) if head.checked_add(body).is_some() => Field::Of(head, body),
+        _ => Field::Broken,
+    }
 }
 
 /// Reads a number with its size in bytes; nothing if it has not all come.
@@ -237,6 +255,7 @@ fn varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, ()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raw::RangeStreamResponse;
     use super::*;
     use etcd_client::proto::{PbKeyValue, PbRangeResponse};
     use prost::Message;
@@ -260,7 +279,11 @@ mod tests {
 
     /// Everything that comes out when these come in one after the other.
     fn cut<'a>(chunks: impl Iterator<Item = &'a [u8]>, wanted: usize) -> Vec<u8> {
-        let mut cutter = Cutter::default();
+        cut_at(Cut::Outside, chunks, wanted)
+    }
+
+    fn cut_at<'a>(cut: Cut, chunks: impl Iterator<Item = &'a [u8]>, wanted: usize) -> Vec<u8> {
+        let mut cutter = Cutter { cut, ..Cutter::default() };
         let mut out = Vec::new();
         for chunk in chunks {
             cutter.push(chunk);
@@ -296,6 +319,45 @@ mod tests {
             assert_eq!(parts.concat(), [whole.clone(), whole.clone()].concat(), "{chunk}");
             let read = parts.iter().map(|part| PbRangeResponse::decode(*part).unwrap());
             assert_eq!(read.map(|part| part.kvs.len()).sum::<usize>(), 40);
+        }
+    }
+
+    #[test]
+    fn what_is_wrapped_is_wrapped_in_every_part() {
+        let page = page();
+        let wrap = |range_response| RangeStreamResponse { range_response }.encode_to_vec();
+        let stream =
+            [wrap(Some(page.clone())), vec![], wrap(Some(PbRangeResponse::default())), wrap(Some(page.clone()))];
+        let all = stream.iter().map(|message| framed(message)).collect::<Vec<_>>().concat();
+        for chunk in 1..all.len() {
+            let out = cut_at(Cut::Inside, all.chunks(chunk), 100);
+            let (parts, rest) = messages(&out);
+            assert!(rest.is_empty() && parts.len() > 14, "{chunk}: {}", parts.len());
+            assert!(parts.iter().all(|part| part.len() < 300), "{chunk}: a part was not cut");
+            let read = parts.iter().map(|part| RangeStreamResponse::decode(*part).unwrap().range_response);
+            let read: Vec<_> = read.flatten().flat_map(|part| part.kvs).collect();
+            assert_eq!(read, [page.kvs.clone(), page.kvs.clone()].concat(), "{chunk}");
+        }
+        // Cut off anywhere, it stays so.
+        let whole = all.get(..stream[0].len() + PREFIX).unwrap();
+        for end in 1..whole.len() {
+            let out = cut_at(Cut::Inside, [&whole[..end]].into_iter(), 100);
+            assert!(!messages(&out).1.is_empty(), "{end}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_just_wrapped_goes_through_as_it_is() {
+        let wrapped = RangeStreamResponse { range_response: Some(page()) }.encode_to_vec();
+        let more: [&[u8]; 4] = [&[0x12, 1, 9], &[0x0a, 0], &[0xff], &[0]];
+        let with_more = more.map(|more| [&wrapped[..], more].concat());
+        let broken =
+            [vec![0x12, 1, 9], vec![0x0a, 9, 1], vec![0x0a, 0xff, 0xff], [&[0x0a, 4, 0x0b, 1, 2, 3][..]].concat()];
+        for message in with_more.into_iter().chain(broken) {
+            let bytes = framed(&message);
+            for chunk in 1..=bytes.len() {
+                assert_eq!(cut_at(Cut::Inside, bytes.chunks(chunk), 100), bytes, "{message:?} in chunks of {chunk}");
+            }
         }
     }
 

@@ -129,6 +129,14 @@ pub struct Range {
     pub count: i64,
 }
 
+/// A part of a stream of keys.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RangeStream {
+    /// What is in it.
+    #[prost(message, optional, tag = "1")]
+    pub range: Option<Range>,
+}
+
 /// A piece of a snapshot.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Snapshot {

@@ -8,6 +8,7 @@ use etcdsh_core::sandbox::Options;
 use etcdsh_tests::ports::{BlackHole, Port};
 use etcdsh_tests::proxy::{Times, Way, What, When};
 use etcdsh_tests::{Caller, Running, column, free_port, record};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::failing::{CONNECT_TIMEOUT, TIMEOUT, Table, describe, fails, files, profile, redacted, snapshot_fails};
@@ -115,13 +116,11 @@ fn endpoints_of_two_clusters_are_refused_before_anything_is_changed() {
     ");
 }
 
-#[test]
-fn keys_whose_connection_breaks_are_all_there() {
-    let Proxied { cluster, proxy } = &{
-        let proxied = Proxied::start(false);
-        proxied.fill(20);
-        proxied
-    };
+#[rstest]
+fn keys_whose_connection_breaks_are_all_there(#[values("3.6", "3.7")] version: &str) {
+    let Some(proxied) = Proxied::of(version, false) else { return };
+    proxied.fill(20);
+    let Proxied { cluster, proxy } = &proxied;
     let through = profile(&cluster.caller, &format!("http://127.0.0.1:{}", proxy.port), &[]);
     let read = || cluster.call_with(&through, "keys", json!({})).unwrap();
     let whole = read();

@@ -16,6 +16,7 @@ mod faults;
 mod hostile;
 mod keys;
 mod log;
+mod lying_keys;
 mod lying_snapshot;
 mod members;
 mod nu_answers;

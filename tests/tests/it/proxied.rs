@@ -17,15 +17,20 @@ pub(crate) struct Proxied {
 
 impl Proxied {
     pub(crate) fn start(tls: bool) -> Self {
+        Self::of("3.6", tls).unwrap()
+    }
+
+    /// Starts one of a version, if that is installed.
+    pub(crate) fn of(version: &str, tls: bool) -> Option<Self> {
         let proxy = Proxy::new();
         let scheme = if tls { "https" } else { "http" };
         let url = format!("{scheme}://127.0.0.1:{}", proxy.port);
         let only = MemberOptions { advertise_client_url: Some(url), ..MemberOptions::default() };
         let only = BTreeMap::from([("infra1".to_owned(), only)]);
-        let cluster = Running::start("3.6", Options { members: 1, tls, only, ..Options::default() }).unwrap();
+        let cluster = Running::start(version, Options { members: 1, tls, only, ..Options::default() })?;
         let direct = cluster.profile().endpoints[0].port();
         proxy.lead_to(direct);
-        Proxied { cluster, proxy }
+        Some(Proxied { cluster, proxy })
     }
 
     /// Returns the settings of a user who knows the proxy only.
