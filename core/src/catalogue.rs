@@ -36,8 +36,11 @@ pub static CATALOGUE: &[Entry] = &[
 /// it, and why. The parity test allows exactly these beside the catalogue.
 pub const HAND_WRITTEN: &[(&str, &str)] = &[
     ("nu: etcd", "the help of all subcommands; a record of what is loaded would be no operation on a cluster"),
+    ("rhai: blob", "refuses a length that Rhai's own would fill the memory with"),
     ("rhai: connect", "returns a handle, which is a value of the Rhai face only"),
     ("rhai: exit", "sets the exit code; Rhai's own looks like an ordinary result"),
+    ("rhai: pad", "refuses a length that Rhai's own would fill the memory with"),
+    ("rhai: parse_json", "keeps every digit of an id, which Rhai's own rounds"),
     ("rhai: run", "starts a program, for which Nushell needs no command"),
     ("rhai: sleep", "ends on Ctrl-C, which Rhai's own does not"),
     ("rhai: take", "reads a part of a stream, which is a value of the Rhai face only"),

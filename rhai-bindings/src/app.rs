@@ -116,6 +116,7 @@ impl App {
             args: Vec::new(),
             opts: Vec::new(),
             script_path: None,
+            memory: None,
             print: self.output.printer(),
             debug: self.output.debugger(),
             events: self.output.events(),
@@ -174,7 +175,7 @@ impl App {
                 self.received.exit_code()
             }
             Failure::Stopped(Stop::NoReader) => NO_READER,
-            Failure::Stopped(Stop::Unwritable(_)) => FAILED,
+            Failure::Stopped(Stop::Unwritable(_) | Stop::Exhausted) => FAILED,
         };
         if let Some(report) = interpreter.report(failure) {
             let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));

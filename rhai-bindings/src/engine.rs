@@ -11,7 +11,7 @@ use crate::resolver::Resolver;
 use crate::session::Session;
 use crate::source::Sources;
 use crate::stop::Stop;
-use crate::{bind, functions, stream};
+use crate::{bind, functions, json, memory, sized, stream};
 
 /// The stack of the thread that scripts run on. A call level of Rhai's costs tens of kilobytes of it in a debug build.
 pub const STACK: usize = 64 << 20;
@@ -22,10 +22,6 @@ pub const MAX_CALL_LEVELS: usize = 128;
 const MAX_EXPR_DEPTHS: (usize, usize) = (256, 128);
 /// How many modules a script may import.
 const MAX_MODULES: usize = 64;
-/// The longest text: a value of etcd's is at most some megabytes.
-const MAX_STRING: usize = 64 << 20;
-/// The longest array, and the largest map: a million keys and then some.
-const MAX_ITEMS: usize = 4_000_000;
 
 /// An engine with its session.
 pub struct Interpreter {
@@ -135,6 +131,8 @@ impl Interpreter {
         bind::register(&mut engine, CATALOGUE, documented);
         stream::register(&mut engine);
         functions::register(&mut engine, &session);
+        sized::register(&mut engine);
+        json::register(&mut engine, &session);
         engine.set_module_resolver(Resolver::new(&session.setup, Arc::clone(&sources)));
         connect_output(&mut engine, &session);
         watch_interrupt(&mut engine, &session);
@@ -171,6 +169,7 @@ impl Interpreter {
     pub fn evaluate(&self, scope: &mut Scope<'_>, ast: &AST) -> Result<Dynamic, Failure> {
         *self.etcd.lock() = Cluster::ambient(&self.session);
         let _running = self.session.interrupt.begin();
+        let _watched = memory::watch(&self.session);
         let value = self
             .engine
             .eval_ast_with_scope::<Dynamic>(scope, ast)
@@ -197,9 +196,10 @@ fn limit(engine: &mut Engine) {
         .set_max_call_levels(MAX_CALL_LEVELS)
         .set_max_expr_depths(MAX_EXPR_DEPTHS.0, MAX_EXPR_DEPTHS.1)
         .set_max_modules(MAX_MODULES)
-        .set_max_string_size(MAX_STRING)
-        .set_max_array_size(MAX_ITEMS)
-        .set_max_map_size(MAX_ITEMS)
+        // See `memory`, which bounds what a script holds.
+        .set_max_string_size(0)
+        .set_max_array_size(0)
+        .set_max_map_size(0)
         .set_max_operations(0)
         .set_fail_on_invalid_map_property(true)
         .disable_symbol("eval");

@@ -67,6 +67,11 @@ impl Interpreter {
             Failure::Stopped(Stop::Unwritable(reason)) => {
                 Some(Report { headline: format!("cannot write the output: {reason}"), ..Report::default() })
             }
+            Failure::Stopped(Stop::Exhausted) => Some(Report {
+                headline: "the script takes too much memory, and was stopped".to_owned(),
+                notes: vec![("help", "go through rows in a loop, and keep of them only what is needed".to_owned())],
+                ..Report::default()
+            }),
             Failure::Stopped(Stop::Exit(_) | Stop::NoReader) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What all functions of an engine share: who calls, for which cluster, with which grants, and where output goes.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Setup {
     pub opts: Vec<(String, String)>,
     /// The script's file.
     pub script_path: Option<String>,
+    /// How much memory it may take, in bytes; a part of what is free, if nothing is said.
+    pub memory: Option<u64>,
     /// Where `print` writes.
     pub print: Print,
     /// Where `debug` writes.
@@ -80,12 +83,16 @@ pub struct Session {
     driver: Mutex<Option<Arc<Driver>>>,
     /// Why nothing more can be printed.
     unwritable: OnceLock<Stop>,
+    /// The number of the running evaluation, and of the last one that took too much memory.
+    evaluation: AtomicU64,
+    exhausted: AtomicU64,
 }
 
 impl Session {
     /// Makes a session; nothing is started or contacted yet.
     pub fn new(setup: Setup, interrupt: Arc<Interrupt>) -> Arc<Self> {
-        Arc::new(Session { setup, interrupt, driver: Mutex::default(), unwritable: OnceLock::new() })
+        let (driver, unwritable, evaluation, exhausted) = Default::default();
+        Arc::new(Session { setup, interrupt, driver, unwritable, evaluation, exhausted })
     }
 
     /// Returns the driver, and starts it on first use: a script that talks to nobody needs no threads.
@@ -141,7 +148,23 @@ impl Session {
 
     /// Returns why the running evaluation has to stop, if it has to.
     pub fn stop(&self) -> Option<Stop> {
-        if self.interrupt.is_cancelled() { Some(Stop::Interrupted(None)) } else { self.unwritable() }
+        if self.interrupt.is_cancelled() {
+            Some(Stop::Interrupted(None))
+        } else if self.exhausted.load(Ordering::Relaxed) == self.evaluation.load(Ordering::Relaxed).max(1) {
+            Some(Stop::Exhausted)
+        } else {
+            self.unwritable()
+        }
+    }
+
+    /// Begins a new evaluation, which holds nothing yet, and returns its number.
+    pub fn new_evaluation(&self) -> u64 {
+        self.evaluation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Says that an evaluation has taken too much memory.
+    pub fn exhausted(&self, evaluation: u64) {
+        self.exhausted.store(evaluation, Ordering::Relaxed);
     }
 
     /// Returns why what was printed last got lost, if it did.

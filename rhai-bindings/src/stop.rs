@@ -13,6 +13,8 @@ pub enum Stop {
     NoReader,
     /// The output cannot be written, for this reason.
     Unwritable(String),
+    /// It holds too much memory.
+    Exhausted,
 }
 
 impl Stop {

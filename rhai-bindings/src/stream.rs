@@ -62,7 +62,12 @@ impl Rows {
         let mut stream = self.0.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = stream.as_mut().ok_or_else(|| self.taken())?;
         let rows = stream.by_ref().take(limit);
-        rows.map(|row| row.map(to_dynamic).map_err(|error| throw(error, &self.0.session, None))).collect()
+        // The engine looks at nothing while a function of ours runs.
+        rows.map(|row| match self.0.session.stop() {
+            Some(stop) => Err(stop.raise()),
+            None => row.map(to_dynamic).map_err(|error| throw(error, &self.0.session, None)),
+        })
+        .collect()
     }
 
     /// Returns the operation that they come from.

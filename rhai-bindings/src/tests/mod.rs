@@ -22,8 +22,14 @@ use crate::stop::Stop;
 /// Makes an interpreter that keeps what is printed.
 fn interpreter(grants: Grants) -> (Interpreter, Arc<Mutex<Vec<String>>>) {
     let printed = Arc::new(Mutex::new(Vec::new()));
-    let kept = Arc::clone(&printed);
-    let setup = Setup {
+    let setup = setup(grants, Arc::clone(&printed));
+    let mut interpreter = Interpreter::documented(Session::new(setup, Arc::new(Interrupt::default())));
+    crate::bind::register(&mut interpreter.engine, ops::ENTRIES, true);
+    (interpreter, printed)
+}
+
+fn setup(grants: Grants, printed: Arc<Mutex<Vec<String>>>) -> Setup {
+    Setup {
         places: Places::from_env("/nowhere".into(), |_| None),
         env: Box::new(|_| None),
         flags: Record::new(),
@@ -31,16 +37,15 @@ fn interpreter(grants: Grants) -> (Interpreter, Arc<Mutex<Vec<String>>>) {
         args: vec!["word".to_owned()],
         opts: Vec::new(),
         script_path: None,
+        // Other tests of this process take memory too.
+        memory: Some(u64::MAX),
         print: Box::new(move |text| {
-            kept.lock().unwrap().push(text.to_owned());
+            printed.lock().unwrap().push(text.to_owned());
             Ok(())
         }),
         debug: Box::new(|_| Ok(())),
         events: Box::new(|_| {}),
-    };
-    let mut interpreter = Interpreter::documented(Session::new(setup, Arc::new(Interrupt::default())));
-    crate::bind::register(&mut interpreter.engine, ops::ENTRIES, true);
-    (interpreter, printed)
+    }
 }
 
 /// Runs a script as it is run in earnest: on a deep stack, with looking allowed.
@@ -265,8 +270,9 @@ fn what_was_not_granted_is_refused() {
 
 #[rstest]
 #[case("fn f(n) { f(n + 1) } f(0)", "more than 128 levels deep")]
-#[case("let s = \"x\"; loop { s += s; }", "Length of string too large")]
-#[case("let a = [1]; loop { a += a; }", "Size of array/BLOB too large")]
+#[case("[].pad(1 << 40, 1)", "a length of 1099511627776 is too large")]
+#[case("blob(1 << 40)", "a length of 1099511627776 is too large")]
+#[case("\"\".pad(1 << 40, \"\")", "a length of 1099511627776 is too large")]
 #[case("let m = #{ name: 1 }; m.nmae", "there is no field named nmae")]
 #[case("eval(\"1\")", "reserved keyword 'eval' is disabled")]
 #[case("import \"/etc/passwd\" as x;", "cannot import")]
@@ -279,6 +285,42 @@ fn what_was_not_granted_is_refused() {
 fn limits_and_refusals(#[case] script: &str, #[case] problem: &str) {
     let shown = shown(script);
     assert!(shown.contains(problem), "{shown}");
+}
+
+#[test]
+fn growing_costs_what_is_added() {
+    // With any limit on sizes, Rhai measures the whole value after each change of it.
+    let (interpreter, _) = interpreter(Grants::all());
+    let engine = &interpreter.engine;
+    assert_eq!((engine.max_array_size(), engine.max_map_size(), engine.max_string_size()), (0, 0, 0));
+    let grow = "let a = []; let m = #{}; let s = \"\";
+        for n in 0..20000 { a.push(n); m[`k${n}`] = n; s += \"x\"; }
+        `${a.len()} ${m.len()} ${s.len()}`";
+    assert_eq!(value(grow), "\"20000 20000 20000\"");
+}
+
+#[rstest]
+#[case("let s = \"x\"; loop { s += s; }")]
+#[case("let a = [1]; loop { a += a; }")]
+#[case("let a = [1]; loop { try { a = [a, a]; } catch { } }")]
+#[case("let m = #{ list: [0] }; loop { m.list.push(m.list.len()); m.list += m.list; }")]
+fn a_script_that_takes_all_memory_is_stopped(#[case] script: &str) {
+    let setup = Setup { memory: Some(200 << 20), ..setup(Grants::all(), Arc::default()) };
+    let interpreter = Interpreter::new(Session::new(setup, Arc::new(Interrupt::default())));
+    let done = interpreter.run("test", script);
+    assert!(matches!(done, Err(Failure::Stopped(Stop::Exhausted))), "{done:?}");
+    assert_eq!(interpreter.run("test", "1 + 1").unwrap().as_int(), Ok(2), "the next evaluation begins anew");
+}
+
+#[rstest]
+#[case("parse_json(\"{\\\"id\\\": 16045690984503098046}\").id", "\"16045690984503098046\"")]
+#[case(
+    "parse_json(\"[9223372036854775807, -1, 1.5, null, true, \\\"a\\\"]\")",
+    "[9223372036854775807, -1, 1.5, (), true, \"a\"]"
+)]
+#[case("let id = parse_json(\"[16045690984503098046]\")[0]; parse_json(#{ id: id }.to_json()).id == id", "true")]
+fn json_keeps_every_digit(#[case] script: &str, #[case] expected: &str) {
+    assert_eq!(value(script), expected);
 }
 
 #[test]
