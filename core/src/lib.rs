@@ -27,6 +27,8 @@ pub mod report;
 pub mod rpc;
 pub mod sandbox;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 pub mod units;
 pub mod value;
 pub mod version;

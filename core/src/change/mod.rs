@@ -2,7 +2,7 @@
 
 pub mod execute;
 #[cfg(test)]
-mod exhaustive;
+pub(crate) mod exhaustive;
 pub mod failure;
 pub mod guard;
 pub mod journal;

@@ -155,4 +155,8 @@ impl Fault for NobodyToAsk {
     fn sent(&self) -> Option<Sent> {
         Some(Sent::Never)
     }
+
+    fn help(&self) -> Option<String> {
+        Some("bring voters back first; `health` names those that are down".to_owned())
+    }
 }

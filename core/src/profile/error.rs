@@ -82,9 +82,11 @@ impl Fault for BadSettings {
                     .to_owned(),
             ),
             BadSettings::NoProfile { known, .. } => Some(format!("the profiles are {known}")),
+            BadSettings::NotARecord { .. } => Some("give it settings such as endpoints".to_owned()),
             BadSettings::Layer { source, .. } => source.help(),
             BadSettings::Variable { instead, .. } => Some((*instead).to_owned()),
-            _ => None,
+            BadSettings::Unreadable { .. } => Some("give the path of a file that you may read".to_owned()),
+            BadSettings::NotToml { .. } => None,
         }
     }
 }

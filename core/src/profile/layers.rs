@@ -250,8 +250,9 @@ fn read_user(user: Option<String>, password: Option<Value>, file: Option<&Path>)
     let password = match (inline, file, password) {
         (Some(password), _, _) => password,
         (None, Some(file), _) => {
+            let unreadable = |source| BadSettings::Unreadable { path: file.to_owned(), source };
             let text = std::fs::read_to_string(file)
-                .map_err(|source| BadSettings::Unreadable { path: file.to_owned(), source })?;
+                .map_err(|source| Error::from(unreadable(source)).for_argument("password_file"))?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
         (None, None, Some(Value::Text(password))) => password,

@@ -63,32 +63,32 @@ static ANSWERS: &[Answer] = &[
     no("authentication is not enabled", "auth_not_enabled").help("leave the user out"),
     // The leader and the quorum. What was proposed before a leader went may still be applied.
     no("not leader", "not_leader").help("try again; the leader has changed"),
-    no("no leader", "no_leader").later().maybe_done().help("see with quorum whether enough members answer"),
+    no("no leader", "no_leader").later().maybe_done().help("see with `quorum` whether enough members answer"),
     no("leader changed", "no_leader").later().maybe_done().help("try again; the leader has changed"),
     no("leader transfer took too long", "timeout")
         .later()
         .maybe_done()
-        .help("see with status who leads and who is behind"),
-    no("request timed out", "timeout").later().maybe_done().help("see with quorum whether enough members answer"),
+        .help("see with `status` who leads and who is behind"),
+    no("request timed out", "timeout").later().maybe_done().help("see with `quorum` whether enough members answer"),
     no("context deadline exceeded", "timeout")
         .later()
         .maybe_done()
-        .help("see with quorum whether enough members answer"),
+        .help("see with `quorum` whether enough members answer"),
     no("too many requests", "too_many_requests").later().help("try again when the cluster has less to do"),
     no("server stopped", "server_stopped").later().maybe_done().help("the member is shutting down; ask another one"),
     no("bad leader transferee", "bad_leader_transferee").help("choose a member that votes"),
     // Members.
-    no("member not found", "member_not_found").help("see member list"),
-    no("member ID already exist", "member_exists").help("see member list"),
-    no("Peer URLs already exists", "peer_url_exists").help("see in member list whose it is"),
+    no("member not found", "member_not_found").help("see `member list`"),
+    no("member ID already exist", "member_exists").help("see `member list`"),
+    no("Peer URLs already exists", "peer_url_exists").help("see in `member list` whose it is"),
     no("member URLs are invalid", "invalid_peer_url").help("give a URL such as https://10.0.0.4:2380"),
     no("not enough started members", "not_enough_started_members")
         .later()
-        .help("start the members that member list shows as unstarted"),
+        .help("start the members that `member list` shows as unstarted"),
     no("unhealthy cluster", "unhealthy_cluster")
         .later()
-        .help("see with health who is missing; wait some seconds after a change"),
-    no("in sync with leader", "learner_not_ready").later().help("wait until it has caught up; status shows its lag"),
+        .help("see with `health` who is missing; wait some seconds after a change"),
+    no("in sync with leader", "learner_not_ready").later().help("wait until it has caught up; `status` shows its lag"),
     no("can only promote a learner member", "not_a_learner").help("it votes already"),
     no("too many learner members", "too_many_learners").help("promote or remove the learner that is there first"),
     no("not supported for learner", "not_for_learners").help("ask a member that has a vote"),
@@ -96,8 +96,8 @@ static ANSWERS: &[Answer] = &[
     // The store.
     no("database space exceeded", "nospace").help("compact and defragment, then disarm the alarm"),
     no("revision has been compacted", "compacted").help("ask for a newer revision, or leave it out"),
-    no("is a future revision", "future_revision").help("quorum shows the newest revision; or leave it out"),
-    no("corrupt cluster", "corrupt").help("see with alarm list whose data differ, and replace that member"),
+    no("is a future revision", "future_revision").help("`quorum` shows the newest revision; or leave it out"),
+    no("corrupt cluster", "corrupt").help("see with `alarm list` whose data differ, and replace that member"),
     no("request is too large", "too_large").help("send less at once; the server's --max-request-bytes is the limit"),
     // This one is ours, about the answer: the server has done what was asked.
     no("message length too large", "too_large")
@@ -140,9 +140,110 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_answer_has_a_remedy() {
+    fn every_answer_has_a_code_and_a_remedy() {
         let others = [&PERMISSION_DENIED, &UNAUTHENTICATED, &UNSUPPORTED, &UNAVAILABLE, &OTHER];
-        let without: Vec<_> = ANSWERS.iter().chain(others).filter(|answer| answer.help.is_none()).collect();
-        assert!(without.is_empty(), "{without:?}");
+        let line = |answer: &Answer| {
+            let help = answer.help.expect("every answer has a remedy");
+            format!("{:?}: {}\n  help: {help}\n", answer.says, answer.code)
+        };
+        let all: String = ANSWERS.iter().chain(others).map(line).collect();
+        insta::assert_snapshot!(all, @r#"
+        "user name is empty": unauthenticated
+          help: the cluster asks for a user; give user as NAME:PASSWORD, or set ETCDCTL_USER
+        "invalid auth token": unauthenticated
+          help: try again; the user's token was not accepted
+        "revision of auth store is old": unauthenticated
+          help: try again; users have just been changed
+        "invalid user ID or password": unauthenticated
+          help: check the user and the password
+        "user name not found": unauthenticated
+          help: check the user
+        "auth: user not found": unauthenticated
+          help: check the user
+        "permission denied": permission_denied
+          help: use a user with the role that this needs; most of it needs root
+        "authentication is not enabled": auth_not_enabled
+          help: leave the user out
+        "not leader": not_leader
+          help: try again; the leader has changed
+        "no leader": no_leader
+          help: see with `quorum` whether enough members answer
+        "leader changed": no_leader
+          help: try again; the leader has changed
+        "leader transfer took too long": timeout
+          help: see with `status` who leads and who is behind
+        "request timed out": timeout
+          help: see with `quorum` whether enough members answer
+        "context deadline exceeded": timeout
+          help: see with `quorum` whether enough members answer
+        "too many requests": too_many_requests
+          help: try again when the cluster has less to do
+        "server stopped": server_stopped
+          help: the member is shutting down; ask another one
+        "bad leader transferee": bad_leader_transferee
+          help: choose a member that votes
+        "member not found": member_not_found
+          help: see `member list`
+        "member ID already exist": member_exists
+          help: see `member list`
+        "Peer URLs already exists": peer_url_exists
+          help: see in `member list` whose it is
+        "member URLs are invalid": invalid_peer_url
+          help: give a URL such as https://10.0.0.4:2380
+        "not enough started members": not_enough_started_members
+          help: start the members that `member list` shows as unstarted
+        "unhealthy cluster": unhealthy_cluster
+          help: see with `health` who is missing; wait some seconds after a change
+        "in sync with leader": learner_not_ready
+          help: wait until it has caught up; `status` shows its lag
+        "can only promote a learner member": not_a_learner
+          help: it votes already
+        "too many learner members": too_many_learners
+          help: promote or remove the learner that is there first
+        "not supported for learner": not_for_learners
+          help: ask a member that has a vote
+        "cluster ID mismatch": cluster_mismatch
+          help: give endpoints of one cluster only
+        "database space exceeded": nospace
+          help: compact and defragment, then disarm the alarm
+        "revision has been compacted": compacted
+          help: ask for a newer revision, or leave it out
+        "is a future revision": future_revision
+          help: `quorum` shows the newest revision; or leave it out
+        "corrupt cluster": corrupt
+          help: see with `alarm list` whose data differ, and replace that member
+        "request is too large": too_large
+          help: send less at once; the server's --max-request-bytes is the limit
+        "message length too large": too_large
+          help: no cluster answers this with so much; ask another member
+        "message larger than max": too_large
+          help: ask for less at once
+        "unknown service": not_etcd
+          help: give the members' client URLs; etcd's own port for them is 2379
+        "mapped from HTTP status code": not_etcd
+          help: give the members' client URLs; etcd's own port for them is 2379
+        "unknown method": unsupported
+          help: the server's version does not have this yet
+        "not capable": unsupported
+          help: a member's version does not have this yet
+        "missing grpc-status trailer": connection_lost
+          help: ask another member; this one, or what stands between, is not in order
+        "Unexpected EOF decoding stream": connection_lost
+          help: ask another member; this one, or what stands between, is not in order
+        "failed to decode Protobuf": protocol
+          help: ask another member; this one, or what stands between, is not in order
+        "Missing response message": protocol
+          help: ask another member; this one, or what stands between, is not in order
+        "": permission_denied
+          help: use a user with the role that this needs; most of it needs root
+        "": unauthenticated
+          help: check the user and the password
+        "": unsupported
+          help: the server's version does not have this
+        "": server
+          help: the member's log may say more; ask another member
+        "": server
+          help: the member's log may say more; ask another member
+        "#);
     }
 }

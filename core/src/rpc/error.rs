@@ -198,7 +198,7 @@ impl Fault for RpcError {
             Failure::Unreachable { .. } => "check the address and the port, and that etcd runs there",
             Failure::ConnectTimeout { .. } => "see whether the host is up and a firewall lets you through to this port",
             Failure::HandshakeTimeout { .. } => "see whether the process there is frozen, and whether it is etcd",
-            Failure::Timeout { .. } => "see with health which members answer; a slow one may need a longer timeout",
+            Failure::Timeout { .. } => "see with `health` which members answer; a slow one may need a longer timeout",
             Failure::Lost { .. } => "try again; if it happens again, the member's log may say why it hung up",
             Failure::Protocol(_) => "ask another member; this one, or what stands between, is not in order",
             Failure::NotEtcd { .. } => "give the members' client URLs; etcd's own port for them is 2379",

@@ -82,7 +82,7 @@ fn a_membership_list_that_makes_no_sense_is_refused() {
         sent: maybe
     no answer
       timeout: http://127.0.0.1:[port]: no answer within [almost 2s]; waited for the answer to MemberList
-        help: see with health which members answer; a slow one may need a longer timeout
+        help: see with `health` which members answer; a slow one may need a longer timeout
         sent: maybe
     no etcd
       not_etcd: http://127.0.0.1:[port]: this is not etcd; it answered "grpc-status header missing, mapped from HTTP status code 404"

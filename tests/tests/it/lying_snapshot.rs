@@ -153,7 +153,7 @@ fn a_snapshot_that_lies_is_refused_and_leaves_no_file() {
         sent: maybe
     it never begins
       timeout: http://127.0.0.1:[port]: no answer within [almost 2s]; waited for the answer to Snapshot
-        help: see with health which members answer; a slow one may need a longer timeout
+        help: see with `health` which members answer; a slow one may need a longer timeout
         sent: maybe
     the connection is given up
       connection_lost: http://127.0.0.1:[port]: the connection was lost before the answer

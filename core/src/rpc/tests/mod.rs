@@ -3,6 +3,7 @@
 mod answering;
 mod connecting;
 mod files;
+mod messages;
 
 use std::path::PathBuf;
 use std::sync::Arc;
