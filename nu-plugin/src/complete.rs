@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use etcdsh_core::args::{Args, Kind, Param};
-use etcdsh_core::member::{Member, Membership};
+use etcdsh_core::member::Member;
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile::{self, Settings};
 use etcdsh_core::rpc::{Cluster, Consistency};
@@ -34,19 +34,26 @@ pub struct MemberCache(Mutex<Option<Seen>>);
 struct Seen {
     cluster: Arc<Cluster>,
     when: Instant,
-    members: Arc<Membership>,
+    members: Arc<Vec<Member>>,
 }
 
 impl MemberCache {
-    fn get(&self, cluster: &Arc<Cluster>) -> Option<Arc<Membership>> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = last.as_ref().filter(|seen| Arc::ptr_eq(&seen.cluster, cluster) && seen.when.elapsed() < FRESH);
-        fresh.map(|seen| Arc::clone(&seen.members))
-    }
-
-    fn put(&self, cluster: Arc<Cluster>, members: Arc<Membership>) {
-        let seen = Seen { cluster, when: Instant::now(), members };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    /// Returns the members of a cluster: as they were seen a moment ago, or else as `ask` finds them. While nobody answers
+    /// these are the last that were seen, and nobody is asked again with every letter.
+    fn of(&self, cluster: Arc<Cluster>, ask: impl FnOnce(&Cluster) -> Option<Vec<Member>>) -> Arc<Vec<Member>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = last.take().filter(|seen| Arc::ptr_eq(&seen.cluster, &cluster));
+        let seen = match known {
+            Some(seen) if seen.when.elapsed() < FRESH => seen,
+            known => {
+                let stale = known.map(|seen| seen.members).unwrap_or_default();
+                let members = ask(&cluster).map_or(stale, Arc::new);
+                Seen { cluster, when: Instant::now(), members }
+            }
+        };
+        let members = Arc::clone(&seen.members);
+        *last = Some(seen);
+        members
     }
 }
 
@@ -83,12 +90,11 @@ pub fn suggest(
             let profile = Shell::new(engine).ok()?.profile(flags).ok()?;
             let driver = plugin.driver().ok()?;
             let cluster = driver.cluster(profile).ok()?;
-            if let Some(known) = plugin.members().get(&cluster) {
-                return Some(members(&known.members));
-            }
-            let found = Arc::new(driver.block_on(cluster.membership(Consistency::Serializable, deadline)).ok()?);
-            plugin.members().put(cluster, Arc::clone(&found));
-            Some(members(&found.members))
+            let ask = |cluster: &Cluster| {
+                let found = driver.block_on(cluster.membership(Consistency::Serializable, deadline));
+                found.ok().map(|list| list.members)
+            };
+            Some(members(&plugin.members().of(cluster, ask)))
         }
         _ => None,
     }
@@ -186,6 +192,27 @@ mod tests {
         let expected =
             [("infra1", "a"), ("a", "infra1"), ("b", "twin"), ("c", "twin, learner"), ("d", "no name yet, unstarted")];
         assert_eq!(shown, expected.map(|(value, description)| (value.to_owned(), description.to_owned())));
+    }
+
+    #[test]
+    fn the_last_members_are_offered_while_nobody_answers() {
+        let driver = etcdsh_core::blocking::Driver::new().unwrap();
+        let at = |endpoint: &str| {
+            let flags = [("endpoints", Value::from(endpoint))].into_iter().collect();
+            let places = etcdsh_core::places::Places::from_env(std::path::PathBuf::from("/"), |_| None);
+            let layers = profile::Layers { flags, env: &|_| None, shell: None };
+            driver.cluster(profile::resolve(layers, &places).unwrap()).unwrap()
+        };
+        let names = |list: Arc<Vec<Member>>| list.iter().map(|member| member.name.clone()).collect::<Vec<_>>();
+        let cache = MemberCache::default();
+        let first = at("127.0.0.1:1");
+        assert_eq!(names(cache.of(Arc::clone(&first), |_| Some(vec![member(1, "infra1", false)]))), ["infra1"]);
+        assert_eq!(names(cache.of(Arc::clone(&first), |_| panic!("asked too soon"))), ["infra1"]);
+        cache.0.lock().unwrap().as_mut().unwrap().when -= FRESH;
+        assert_eq!(names(cache.of(Arc::clone(&first), |_| None)), ["infra1"]);
+        assert_eq!(names(cache.of(first, |_| panic!("asked again at once"))), ["infra1"]);
+        // Another cluster's members are never offered.
+        assert_eq!(names(cache.of(at("127.0.0.1:2"), |_| None)), [""; 0]);
     }
 
     #[test]
