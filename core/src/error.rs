@@ -302,12 +302,33 @@ impl Fault for Interrupted {
     }
 }
 
-/// Returns the nearest of the known names, if one is near enough to be meant.
+/// Returns the nearest of the known names, if one is near enough to be meant, and no other is as near: who misses infra4 gets
+/// none of infra1, infra2 and infra3 named.
 pub fn suggest(name: &str, known: &[&str]) -> Option<String> {
-    known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| (*known).to_owned())
+    let likeness = |known: &&str| strsim::jaro_winkler(name, known);
+    let near = known.iter().filter(|known| likeness(known) > 0.75);
+    let nearest = near.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    let others = known.iter().filter(|other| *other != nearest);
+    let alone = others.map(&likeness).all(|other| other < likeness(nearest));
+    alone.then(|| (*nearest).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("infra4", &["infra1", "infra2", "infra3"], None)]
+    #[case("infra4", &["infra1"], Some("infra1"))]
+    #[case("infar1", &["infra1", "infra2"], Some("infra1"))]
+    #[case("lerner", &["learner", "leader", "learner"], Some("learner"))]
+    #[case("x", &["learner"], None)]
+    fn the_nearest_name_is_suggested_where_one_is_meant(
+        #[case] name: &str,
+        #[case] known: &[&str],
+        #[case] expected: Option<&str>,
+    ) {
+        assert_eq!(suggest(name, known).as_deref(), expected);
+    }
 }

@@ -14,16 +14,28 @@ use crate::value::Reader;
 #[derive(Debug, Clone)]
 pub struct Spans {
     head: Span,
+    places: Vec<(String, Span)>,
     named: Vec<(String, Span)>,
 }
 
 impl Spans {
     /// Starts with the command itself.
     pub fn new(head: Span) -> Self {
-        Spans { head, named: Vec::new() }
+        Spans { head, places: Vec::new(), named: Vec::new() }
     }
 
-    /// Remembers where an argument was written.
+    /// Leaves out what was given by place, for an error that is about the connection: `get KEY` has a key of its own, and the
+    /// connection has another.
+    pub fn of_connection(&mut self) {
+        self.places.clear();
+    }
+
+    /// Remembers where an argument was given by its place.
+    pub fn add_place(&mut self, name: impl Into<String>, span: Span) {
+        self.places.push((name.into(), span));
+    }
+
+    /// Remembers where an argument was given by its name.
     pub fn add(&mut self, name: impl Into<String>, span: Span) {
         self.named.push((name.into(), span));
     }
@@ -36,7 +48,7 @@ impl Spans {
     /// Returns the place of an argument, if it was given.
     pub fn of(&self, argument: &str) -> Option<Span> {
         let name = argument.replace('-', "_");
-        self.named.iter().find(|(known, _)| *known == name).map(|(_, span)| *span)
+        self.places.iter().chain(&self.named).find(|(known, _)| *known == name).map(|(_, span)| *span)
     }
 }
 
@@ -60,7 +72,7 @@ pub fn read(entry: &'static Entry, call: &EvaluatedCall, spans: &mut Spans) -> R
     let mut positional = Vec::with_capacity(call.positional.len());
     let names = entry.positional().map(|param| param.name);
     for (value, name) in call.positional.iter().zip(names.chain(std::iter::repeat(""))) {
-        spans.add(name, value.span());
+        spans.add_place(name, value.span());
         positional.push(reader.read(value.clone()).map_err(|error| belongs_to(name, error))?);
     }
     let (mut own, mut flags) = (Record::new(), Record::new());

@@ -51,7 +51,13 @@ impl OpCommand {
         let Given { args, flags, hooks } = read(self.entry, call, spans)?;
         let shell = Shell::new(engine)?;
         let profile = match self.entry.card.target {
-            Target::Cluster => Some(shell.profile(flags)?),
+            Target::Cluster => {
+                let usable = shell.profile(flags).and_then(|profile| {
+                    plugin.driver()?.cluster(profile.clone())?;
+                    Ok(profile)
+                });
+                Some(usable.inspect_err(|_| spans.of_connection())?)
+            }
             Target::Nothing => None,
         };
         let hooks: Vec<HookFn<'_>> = hooks.iter().map(|closure| hook(engine, closure)).collect();

@@ -7,8 +7,6 @@ use etcdsh_core::card::{Example, Sample};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::value::Value;
 
-use crate::signature::params;
-
 /// Returns the flag of a parameter, without its dashes.
 pub fn kebab(name: &str) -> String {
     name.replace('_', "-")
@@ -39,7 +37,7 @@ pub fn quote(text: &str) -> Cow<'_, str> {
 pub fn example(entry: &Entry, example: &Example) -> String {
     let mut line = format!("etcd {}", entry.card.name);
     let given = |name: &str| example.args.iter().find(|(known, _)| *known == name).map(|(_, sample)| *sample);
-    for param in params(entry) {
+    for param in entry.all_params() {
         let Some(sample) = given(param.name) else { continue };
         if !param.positional {
             line.push_str(" --");
@@ -104,6 +102,13 @@ mod tests {
     #[case("a\u{1b}b\nc", "\"a\\u{1b}b\\nc\"")]
     fn a_text_is_read_back_as_itself(#[case] text: &str, #[case] source: &str) {
         assert_eq!(quote(text), source);
+    }
+
+    #[test]
+    fn an_example_gives_an_argument_once() {
+        // The connection has a `key` too.
+        let get = etcdsh_core::catalogue::find("get").unwrap();
+        assert_eq!(example(get, &get.card.examples[0]), "etcd get /config/limit");
     }
 
     #[rstest]

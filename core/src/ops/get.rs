@@ -5,7 +5,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
 use crate::operation::Operation;
-use crate::ops::keys::{Row, at_revision, reader};
+use crate::ops::keys::{Row, about_revision, at_revision, reader};
 use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Octets;
 
@@ -61,7 +61,8 @@ impl Operation for Get {
             consistency: if serializable { Consistency::Serializable } else { Consistency::Linearizable },
         };
         let cluster = ctx.cluster()?;
-        let page = reader(cluster, query.consistency).await?.range(&query, cluster.deadline()).await?;
+        let page = reader(cluster, query.consistency).await?.range(&query, cluster.deadline()).await;
+        let page = page.map_err(about_revision)?;
         Ok(page.items.into_iter().next().map(|item| Row::new(item, false)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
 use crate::rpc::{Cluster, Consistency, KeyValue, Node, RangeQuery, Way};
@@ -110,7 +110,7 @@ impl Operation for Keys {
                 (limit, Some(query)) => {
                     let node = reader(&cluster, query.consistency).await?;
                     let read = Read { cluster, node, query, left: limit, page: FIRST_PAGE, streams: true };
-                    read.all(&pages).await
+                    read.all(&pages).await.map_err(about_revision)
                 }
             }
         })
@@ -124,6 +124,14 @@ pub(crate) fn at_revision(revision: Option<i64>) -> Result<i64> {
         None => Ok(0),
         Some(revision) if revision > 0 => Ok(revision),
         Some(_) => Err(BadArgument::invalid("revision", "must be 1 or more", "leave it out for the newest").into()),
+    }
+}
+
+/// Says that a server's answer is about the revision that a user gave.
+pub(crate) fn about_revision(error: Error) -> Error {
+    match error.code() {
+        "compacted" | "future_revision" => error.for_argument("revision"),
+        _ => error,
     }
 }
 

@@ -192,7 +192,7 @@ impl InLayer for BadArgument {
             // A flag is an argument of the call, and its error points at the flag itself.
             Layer::Flags => return self.into(),
             Layer::Environment => format!("the variable {}", env::variable(self.argument()).unwrap_or("ETCDCTL_*")),
-            Layer::Shell => "the shell's configuration".to_owned(),
+            Layer::Shell => "$env.config.plugins.etcd".to_owned(),
             Layer::File(path) => path.display().to_string(),
             Layer::Profile(name) => format!("the profile {name:?}"),
         };

@@ -16,6 +16,8 @@ use rstest::rstest;
 #[case("etcd can remov infra1", "etcd::invalid_argument", "remov")]
 #[case("etcd sandbox break infra1 --how stale", "etcd::invalid_argument", "--how stale")]
 #[case("etcd leader move --allow [bad_transfere]", "etcd::invalid_argument", "--allow [bad_transfere]")]
+#[case("etcd get /a --key none.pem", "etcd::tls_bad_file", "--key none.pem")]
+#[case("etcd get ''", "etcd::invalid_argument", "''")]
 #[case("etcd sandbox kill infra9", "etcd::sandbox_not_found", "etcd sandbox kill")]
 fn a_failure_has_a_code_and_points_at_its_culprit(#[case] script: &str, #[case] code: &str, #[case] culprit: &str) {
     let caught = Home::new().caught(script);
@@ -39,6 +41,8 @@ fn a_setting_that_does_not_fit_is_named_by_its_place() {
     let message = |script: &str| Home::new().caught(script).details["msg"].as_str().unwrap_or_default().to_owned();
     let typo = "$env.config.plugins.etcd = {profiles: {prod: {endpoint: 'a:1'}}}; etcd health --profile prod";
     assert_eq!(message(typo), "the profile \"prod\" cannot be used");
+    let config = "$env.config.plugins.etcd = {endpoint: 'a:1'}; etcd health";
+    assert_eq!(message(config), "$env.config.plugins.etcd cannot be used");
     let variable = "$env.ETCDCTL_DIAL_TIMEOUT = 'soon'; etcd health";
     assert_eq!(message(variable), "the variable ETCDCTL_DIAL_TIMEOUT cannot be used");
 }
