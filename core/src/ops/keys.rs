@@ -1,6 +1,7 @@
 //! `keys`: many keys, streamed in pages at one revision.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
@@ -215,10 +216,12 @@ impl Read {
                 Ok(false) => return Ok(()),
                 Err(error) if way == Way::Stream && error.code() == "unsupported" => self.streams = false,
                 Err(error) if error.retryable() && self.query.revision > 0 => {
-                    // Where nothing came since it failed last, nothing will.
-                    if failed_at.replace(self.query.key.clone()).as_ref() == Some(&self.query.key) {
+                    // Where nothing came since it failed last, and not even a small page does, nothing will.
+                    let again = failed_at.replace(self.query.key.clone()).as_ref() == Some(&self.query.key);
+                    if again && self.page <= FIRST_PAGE {
                         return Err(error);
                     }
+                    self.page = self.page.min(FIRST_PAGE);
                     self.node = reader(&self.cluster, self.query.consistency).await?;
                 }
                 Err(error) => return Err(error),
@@ -238,7 +241,10 @@ impl Read {
             (Some(left), Some(most)) => left.min(most),
             (left, most) => left.or(most).unwrap_or(0),
         };
-        let mut parts = self.node.range_parts(&self.query, way, self.cluster.profile().timeout).await?;
+        let asked = Instant::now();
+        let timeout = self.cluster.profile().timeout;
+        let mut parts = self.node.range_parts(&self.query, way, timeout).await?;
+        let waited = asked.elapsed();
         let (mut count, mut bytes, mut more) = (0, 0, false);
         while let Some(part) = parts.next().await? {
             if let (0, Some(revision)) = (self.query.revision, part.revision) {
@@ -257,10 +263,23 @@ impl Read {
             let keys_only = self.query.keys_only;
             pages.send(part.items.into_iter().map(|item| Row::new(item, keys_only)).collect()).await?;
         }
-        let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
-        let most = if self.query.keys_only { PAGE_BARE_KEYS } else { PAGE_KEYS };
-        self.page = (PAGE_BYTES / each.max(1)).clamp(1, most.min(self.page.saturating_mul(8)));
+        if way == Way::Page {
+            let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);
+            let most = if self.query.keys_only { PAGE_BARE_KEYS } else { PAGE_KEYS };
+            let most = most.min(in_time(self.page, waited, timeout));
+            self.page = (PAGE_BYTES / each.max(1)).min(most).max(1);
+        }
         Ok(more)
+    }
+}
+
+/// How many keys the next page may have, where the server took so long to make this one: it has to be able to make it within the
+/// timeout, also when it has more to do than now. Pages grow step by step, because the first keys may be smaller than the others.
+fn in_time(page: i64, took: Duration, timeout: Duration) -> i64 {
+    let times = (timeout.as_millis() / 4 / took.as_millis().max(1)).min(8);
+    match i64::try_from(times) {
+        Ok(times @ 1..) => page.saturating_mul(times),
+        _ => (page / 2).max(FIRST_PAGE.min(page)),
     }
 }
 
@@ -271,6 +290,19 @@ const PER_KEY: usize = 20;
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case(500, 90, 4000)]
+    #[case(4000, 300, 16_000)]
+    #[case(32_000, 700, 32_000)]
+    #[case(500_000, 2000, 250_000)]
+    #[case(600, 4000, 500)]
+    #[case(500, 4000, 500)]
+    // Where values are large, a page is smaller than the first from the start.
+    #[case(64, 4000, 64)]
+    fn a_page_grows_while_the_server_makes_it_in_time(#[case] page: i64, #[case] took: u64, #[case] next: i64) {
+        assert_eq!(in_time(page, Duration::from_millis(took), Duration::from_secs(5)), next);
+    }
 
     fn octets(text: Option<&[u8]>) -> Option<Octets> {
         text.map(|bytes| Octets(bytes.to_vec()))
