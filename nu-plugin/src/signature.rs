@@ -51,6 +51,9 @@ fn positional(param: &Param) -> nu_protocol::Parameter {
 
 fn flag(param: &Param) -> Flag {
     let mut flag = Flag::new(kebab(param.name)).desc(param.doc());
+    if param.kind == Kind::Profile {
+        flag.desc.push_str(" In Nushell, also one of $env.config.plugins.etcd.profiles.");
+    }
     flag.required = param.required;
     if param.kind == Kind::Bool {
         return flag;

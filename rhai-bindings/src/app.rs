@@ -61,6 +61,9 @@ pub fn run(leave: Leave) -> i32 {
 
 fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
     logging::start(variable)?;
+    if !cli.allow.is_empty() && !matches!(cli.command, None | Some(Verb::Run { .. })) {
+        return Err("--allow is for scripts: give it to `run`, or pipe the script in".to_owned());
+    }
     let dumb = variable("TERM").is_some_and(|term| term == "dumb");
     let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb);
     let interrupt = Arc::new(Interrupt::default());
@@ -79,9 +82,9 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
             job.show = Some(output);
             Ok(app.perform(connection, job))
         }
-        Some(Verb::Run { set, print_result, file, args }) => {
+        Some(Verb::Run { allow, set, print_result, file, args }) => {
             let (source, text) = read(&file)?;
-            let mut job = Job::new(&source, text, cli.allow.grants());
+            let mut job = Job::new(&source, text, cli.allow.and(allow).grants());
             (job.args, job.opts) = (args, set);
             job.script_path = Some(file).filter(|file| file != "-");
             job.show = print_result.then_some(Format::Table);

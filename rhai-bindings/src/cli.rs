@@ -37,6 +37,9 @@ pub enum Verb {
     /// A script may look at a cluster; what else it needs is granted with --allow. Options stand before FILE, everything
     /// behind it belongs to the script.
     Run {
+        /// What the script may do.
+        #[command(flatten)]
+        allow: Allow,
         /// Sets a field of `opts`.
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
         set: Vec<(String, String)>,
@@ -135,10 +138,10 @@ impl FromArgMatches for Connection {
 }
 
 /// What a script may do.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Allow {
-    /// Grants a script more than looking. The shell and `eval` may do everything.
-    #[arg(long, global = true, value_delimiter = ',', value_name = "CAPABILITY,…", value_parser = capability)]
+    /// Grants a script more than looking. What a person types, in the shell or for `eval`, may do everything.
+    #[arg(long, value_delimiter = ',', value_name = "CAPABILITY,…", value_parser = capability)]
     allow: Vec<Granted>,
 }
 
@@ -161,6 +164,17 @@ fn capability(text: &str) -> Result<Granted, String> {
 }
 
 impl Allow {
+    /// Says whether nothing was granted.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty()
+    }
+
+    /// Adds what was granted at another place.
+    pub fn and(mut self, other: Allow) -> Self {
+        self.allow.extend(other.allow);
+        self
+    }
+
     /// Returns what was granted.
     pub fn grants(&self) -> Grants {
         let mut granted = Vec::new();

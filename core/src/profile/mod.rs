@@ -17,7 +17,7 @@ use crate::units::Elapsed;
 crate::args! {
     /// The settings of a connection. Every face offers them on every operation that talks to a cluster.
     pub struct Settings() {
-        /// The profile to use, from Nushell's configuration, from config.toml, or a sandbox of that name.
+        /// The profile to use: one of config.toml, or a sandbox of that name.
         profile: Option<ProfileName>,
         /// Client URLs to start from; the other members are found through them.
         endpoints: Vec<String>,

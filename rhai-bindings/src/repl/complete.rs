@@ -7,8 +7,9 @@ use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile;
+use etcdsh_core::report::Shape;
 use reedline::{Completer, CompletionResult, CompletionStatus, Span, Suggestion};
-use rhai::{Dynamic, Map, Scope};
+use rhai::{Array, Dynamic, Map, Scope};
 
 use super::live::{Answered, Members, Named};
 use super::scan::{Argument, Spot, Which, spot};
@@ -16,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::docs;
 use crate::engine::{AMBIENT, Interpreter};
 use crate::functions::takes;
+use crate::stream::Rows;
 
 const KEYWORDS: &[&str] = &[
     "as", "break", "catch", "const", "continue", "do", "else", "export", "false", "fn", "for", "if", "import", "in",
@@ -184,6 +186,7 @@ impl Shared {
         }
         Some(match spot(typed) {
             Spot::Nowhere => (typed.len(), Vec::new()),
+            Spot::Answer { start, function, item } => (start, self.answer(function, item)),
             Spot::Method { start, receiver } => (start, self.methods(receiver)),
             Spot::Option { start, function } => (start, options(function).map(option).collect()),
             Spot::Text { start, argument } => (start, self.values(argument)?),
@@ -240,9 +243,25 @@ impl Shared {
             return Vec::new();
         };
         let fields = variable.fields.iter().map(|field| Word::new(field, "field"));
+        fields.chain(self.methods_of(variable.kind)).collect()
+    }
+
+    /// Returns what an operation's answer has: columns, or functions where it is a list.
+    fn answer(&self, function: &str, item: bool) -> Vec<Word> {
+        let Some(entry) = CATALOGUE.iter().find(|entry| entry.card.identifier() == function) else { return Vec::new() };
+        match (entry.shape, item) {
+            (Shape::Record(columns) | Shape::Maybe(columns), false) | (Shape::Table(columns), true) => {
+                columns.iter().map(|column| Word::new(column.name, column.doc.trim())).collect()
+            }
+            (Shape::Table(_), false) => self.methods_of(TypeId::of::<Array>()).collect(),
+            (Shape::Stream(_), false) => self.methods_of(TypeId::of::<Rows>()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn methods_of(&self, kind: TypeId) -> impl Iterator<Item = Word> + '_ {
         let methods = self.methods.get_or_init(|| methods(&self.interpreter));
-        let fitting = methods.iter().filter(|(kind, _)| *kind == variable.kind);
-        fields.chain(fitting.map(|(_, (name, about))| Word::new(name, about))).collect()
+        methods.iter().filter(move |(known, _)| *known == kind).map(|(_, (name, about))| Word::new(name, about))
     }
 
     fn names(&self) -> Vec<Word> {

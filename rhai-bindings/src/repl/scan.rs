@@ -88,7 +88,9 @@ fn quoted(rest: &str, quote: char) -> (usize, bool) {
 pub(super) enum Spot<'a> {
     /// A string that is an argument; `start` is behind its opening quote.
     Text { start: usize, argument: Option<Argument<'a>> },
-    /// Behind a dot.
+    /// Behind the dot after a call of a method, or after one item of what it returned.
+    Answer { start: usize, function: &'a str, item: bool },
+    /// Behind another dot.
     Method { start: usize, receiver: Option<&'a str> },
     /// A key of the map that is the last argument of a function.
     Option { start: usize, function: &'a str },
@@ -149,6 +151,11 @@ pub(super) fn spot(text: &str) -> Spot<'_> {
     if in_text {
         return Spot::Text { start, argument: argument(&frames) };
     }
+    if let [chain @ .., Piece { kind: Kind::Mark('.'), .. }] = pieces.as_slice()
+        && let Some((function, item)) = answer(text, chain)
+    {
+        return Spot::Answer { start, function, item };
+    }
     let word = |piece: &Piece| (piece.kind == Kind::Word).then(|| text.get(piece.range.clone())).flatten();
     if let [.., before, Piece { kind: Kind::Mark('.'), .. }] = pieces.as_slice() {
         // `a?.b` is a dot too.
@@ -162,6 +169,43 @@ pub(super) fn spot(text: &str) -> Spot<'_> {
         }
         _ => Spot::Word { start, argument: argument(&frames) },
     }
+}
+
+/// Finds out which method was called last, and whether one item of its answer is taken.
+fn answer<'a>(text: &'a str, chain: &[Piece]) -> Option<(&'a str, bool)> {
+    let chain = match chain {
+        [before @ .., Piece { kind: Kind::Mark('?'), .. }] => before,
+        all => all,
+    };
+    let (call, item) = match chain.last()?.kind {
+        Kind::Mark(']') => (before_brackets(chain)?, true),
+        _ => (chain, false),
+    };
+    if call.last()?.kind != Kind::Mark(')') {
+        return None;
+    }
+    match before_brackets(call)? {
+        [.., Piece { kind: Kind::Mark('.'), .. }, Piece { kind: Kind::Word, range, .. }] => {
+            Some((text.get(range.clone())?, item))
+        }
+        _ => None,
+    }
+}
+
+/// Returns what stands before the brackets that end a text.
+fn before_brackets(pieces: &[Piece]) -> Option<&[Piece]> {
+    let mut open = 0_usize;
+    for (at, piece) in pieces.iter().enumerate().rev() {
+        match piece.kind {
+            Kind::Mark(')' | ']' | '}') => open += 1,
+            Kind::Mark('(' | '[' | '{') => open = open.checked_sub(1)?,
+            _ => {}
+        }
+        if open == 0 {
+            return pieces.get(..at);
+        }
+    }
+    None
 }
 
 fn frames<'a>(text: &'a str, pieces: &[Piece]) -> Vec<Frame<'a>> {
@@ -233,6 +277,11 @@ mod tests {
     #[case("let a = etcd.mem", Spot::Method { start: 13, receiver: Some("etcd") })]
     #[case("a.b.", Spot::Method { start: 4, receiver: None })]
     #[case("f().", Spot::Method { start: 4, receiver: None })]
+    #[case("etcd.quorum().", Spot::Answer { start: 14, function: "quorum", item: false })]
+    #[case("etcd.get((1), #{ a: [2] })?.va", Spot::Answer { start: 28, function: "get", item: false })]
+    #[case("print(c.health()[a(0)].na", Spot::Answer { start: 23, function: "health", item: true })]
+    #[case("a.b()[0][1].", Spot::Method { start: 12, receiver: None })]
+    #[case(").", Spot::Method { start: 2, receiver: None })]
     #[case("etcd.member_remove(\"in", Spot::Text { start: 20, argument: placed("member_remove", 0) })]
     #[case("etcd.can(\"remove\", ", Spot::Word { start: 19, argument: placed("can", 1) })]
     #[case("etcd.keys(\"\", #{ pre", Spot::Option { start: 17, function: "keys" })]

@@ -142,6 +142,8 @@ fn tab_offers_what_fits() {
     shell.run("let other = connect(\"sandbox\"); let data = #{ first_field: 1, second_field: 2 };");
     shell.complete(&format!("data.{TAB}"), &["first_field", "second_field", "keys"]);
     shell.complete(&format!("other.member_promote(\"{TAB}"), &["infra1", "infra2", "infra3"]);
+    shell.complete(&format!("etcd.quorum().{TAB}"), &["healthy_voters", "tolerance", "verdict"]);
+    shell.complete(&format!("other.health()[0].{TAB}"), &["linearizable", "verdict"]);
     // A single candidate is taken at once.
     shell.terminal.type_in(&format!("connect(\"{TAB}"));
     shell.terminal.see("connect(\"sandbox");

@@ -377,6 +377,22 @@ fn check_finds_mistakes_without_running(folder: Folder) {
 }
 
 #[rstest]
+fn allow_is_offered_where_it_means_something(folder: Folder) {
+    let script = "print(run([\"true\"]).success)";
+    for args in [&["run", "--allow", "exec", "-"][..], &["--allow", "exec", "run", "-"], &["--allow=exec"]] {
+        assert_eq!(piped(&mut folder.etcdsh(args), script), (0, "true\n".to_owned(), String::new()), "{args:?}");
+    }
+    for args in [&["eval", "--allow", "exec", "1"][..], &["--allow", "exec", "eval", "1"], &["--allow", "exec", "docs"]]
+    {
+        let (code, out, err) = done(&mut folder.etcdsh(args));
+        assert!(code == 2 && out.is_empty() && err.contains("--allow"), "{args:?}: {err}");
+    }
+    assert!(!done(&mut folder.etcdsh(&["eval", "--help"])).1.contains("--allow"));
+    let help = done(&mut folder.etcdsh(&["--help"])).1;
+    assert!(help.contains("--profile") && !help.contains("Nushell"), "{help}");
+}
+
+#[rstest]
 fn check_follows_imports(folder: Folder) {
     folder.write(
         "sub/main.rhai",
