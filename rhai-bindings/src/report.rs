@@ -165,7 +165,8 @@ fn describe(report: &mut Report, engine: &Engine, error: &mut EvalAltResult, in_
         EvalAltResult::ErrorPropertyNotFound(name, _) => {
             report.headline = format!("there is no field named {name}");
             let columns = CATALOGUE.iter().flat_map(|entry| entry.shape.columns()).map(|column| column.name);
-            let near = suggest(name, &columns.collect::<Vec<_>>());
+            // Another operation's answer may have a field of just that name.
+            let near = suggest(name, &columns.filter(|column| *column != name).collect::<Vec<_>>());
             report.notes.extend(near.map(|near| ("help", format!("did you mean {near}?"))));
         }
         EvalAltResult::ErrorDotExpr(problem, _) => no_property(report, problem),

@@ -281,10 +281,19 @@ fn what_was_not_granted_is_refused() {
 #[case("18446744073709551615", "18446744073709551615 does not fit an integer; write an id as text")]
 #[case("etcd.health", "it is a function: etcd.health() -> array")]
 #[case("[#{ a: 1 }].a", "take .a of each item")]
+#[case("sleep(-1)", "the argument span should be a duration such as")]
+#[case("sleep(-0.5)", "the argument span should be a duration such as")]
+#[case("sleep(1e300)", "the argument span should be a duration such as")]
 #[case("sleep(true)", "sleep does not take (bool)\n --> test:1:1\n  |\n1 | sleep(true)\n  | ^^^^^\n  = help: sleep(")]
 fn limits_and_refusals(#[case] script: &str, #[case] problem: &str) {
     let shown = shown(script);
     assert!(shown.contains(problem), "{shown}");
+}
+
+#[test]
+fn a_missing_field_is_not_said_to_be_itself() {
+    let shown = shown("#{ a: 1 }.role");
+    assert!(shown.contains("there is no field named role") && !shown.contains("mean role"), "{shown}");
 }
 
 #[test]
