@@ -14,6 +14,9 @@ const EVERY: Duration = Duration::from_millis(20);
 /// and members of the cluster may run beside it.
 const PART: u64 = 4;
 
+/// The most that it may take on a large machine: two million keys with their values fit.
+const MOST: u64 = 4 << 30;
+
 /// Keeps an eye on the memory until what is returned is dropped. Where the system does not tell, nothing is watched.
 pub fn watch(session: &Arc<Session>) -> Option<Sender<()>> {
     let (running, ended) = channel();
@@ -35,7 +38,7 @@ pub fn watch(session: &Arc<Session>) -> Option<Sender<()>> {
 }
 
 fn allowance() -> u64 {
-    field("/proc/meminfo", "MemAvailable:").map_or(u64::MAX, |free| free / PART)
+    field("/proc/meminfo", "MemAvailable:").map_or(MOST, |free| MOST.min(free / PART))
 }
 
 /// Reads a field in kilobytes from a file of the kernel's, as bytes.
