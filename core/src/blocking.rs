@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::card::{Effect, Target};
-use crate::change::stopped::DoneAlready;
+use crate::change::stopped::too_late;
 use crate::context::{Context, HookFn};
 use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
@@ -89,7 +89,7 @@ impl Driver {
         });
         let answer = match answer {
             Ok(Answer::Value(report)) if entry.card.effect != Effect::Reads && cancel.is_cancelled() => {
-                Err(DoneAlready { operation: entry.card.name, report }.into())
+                Err(too_late(entry.card.name, report))
             }
             other => other,
         };

@@ -58,9 +58,15 @@ impl Fault for Stopped {
 /// Ctrl-C was pressed, and came too late. A shell that was interrupted shows no answer any more, so this carries it.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted, but {operation} was done already")]
-pub(crate) struct DoneAlready {
-    pub(crate) operation: &'static str,
-    pub(crate) report: Value,
+struct DoneAlready {
+    operation: &'static str,
+    report: Value,
+}
+
+/// Says that Ctrl-C came when an operation had done everything. A dry run has done nothing.
+pub(crate) fn too_late(operation: &'static str, report: Value) -> Error {
+    let rehearsed = matches!(&report, Value::Record(report) if report.get("executed") == Some(&Value::Bool(false)));
+    if rehearsed { Interrupted.into() } else { DoneAlready { operation, report }.into() }
 }
 
 impl Fault for DoneAlready {
@@ -158,5 +164,47 @@ impl Fault for NobodyToAsk {
 
     fn help(&self) -> Option<String> {
         Some("bring voters back first; `health` names those that are down".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record<const N: usize>(fields: [(&'static str, Value); N]) -> Value {
+        Value::Record(fields.into_iter().collect())
+    }
+
+    fn step(outcome: &str, detail: &str) -> Value {
+        let text = |text: &str| Value::from(text);
+        let (what, target) = (text("remove_member"), text("infra2 (b)"));
+        record([("step", what), ("target", target), ("outcome", text(outcome)), ("detail", text(detail))])
+    }
+
+    #[test]
+    fn what_was_done_already_is_told_with_its_facts() {
+        let steps = Value::List(vec![step("done", "2 of 2 voters healthy"), step("skipped", "")]);
+        let report =
+            record([("executed", Value::Bool(true)), ("steps", steps), ("journal", Value::from("/changes/a.jsonl"))]);
+        let error = too_late("member remove", report.clone());
+        assert_eq!(error.to_string(), "interrupted, but member remove was done already");
+        let told = "remove_member infra2 (b): done (2 of 2 voters healthy)\nremove_member infra2 (b): skipped\n\
+                    journal: /changes/a.jsonl";
+        assert_eq!((error.code(), error.outcome().as_deref()), ("interrupted", Some(told)));
+        assert_eq!(error.report(), Some(report));
+    }
+
+    #[test]
+    fn a_dry_run_has_done_nothing() {
+        let error = too_late("member remove", record([("executed", Value::Bool(false)), ("journal", Value::Null)]));
+        assert_eq!((error.to_string().as_str(), error.outcome()), ("interrupted", None));
+    }
+
+    #[test]
+    fn what_is_no_change_of_a_cluster_has_no_steps() {
+        let rows = Value::List(vec![record([("name", Value::from("infra1"))])]);
+        let error = too_late("sandbox start", rows);
+        assert_eq!(error.to_string(), "interrupted, but sandbox start was done already");
+        assert_eq!(error.outcome(), None);
     }
 }
