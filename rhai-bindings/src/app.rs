@@ -191,7 +191,14 @@ impl App {
         let mut interpreter = Interpreter::new(session);
         let mut worst = 0;
         for file in files {
-            let (source, text) = read(&file.to_string_lossy())?;
+            let (source, text) = match read(&file.to_string_lossy()) {
+                Ok(found) => found,
+                Err(problem) => {
+                    worst = MISUSED;
+                    let _ = self.output.error(&format!("error: {problem}"));
+                    continue;
+                }
+            };
             for finding in check::check(&mut interpreter, &source, &text) {
                 worst = worst.max(if finding.code == check::SYNTAX { MISUSED } else { FAILED });
                 let report = interpreter.describe_finding(finding);

@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_millis(20);
 /// and members of the cluster may run beside it.
 const PART: u64 = 4;
 
-/// The most that it may take on a large machine: two million keys with their values fit.
+/// The most that it may take on a large machine, so that a runaway script does not fill it for minutes.
 const MOST: u64 = 4 << 30;
 
 /// Keeps an eye on the memory until what is returned is dropped. Where the system does not tell, nothing is watched.

@@ -169,6 +169,7 @@ fn describe(report: &mut Report, engine: &Engine, error: &mut EvalAltResult, in_
             let near = suggest(name, &columns.filter(|column| *column != name).collect::<Vec<_>>());
             report.notes.extend(near.map(|near| ("help", format!("did you mean {near}?"))));
         }
+        EvalAltResult::ErrorModuleNotFound(path, _) => report.headline = crate::resolver::no_module(path),
         EvalAltResult::ErrorDotExpr(problem, _) => no_property(report, problem),
         EvalAltResult::ErrorStackOverflow(_) => {
             report.headline = format!("functions call each other more than {MAX_CALL_LEVELS} levels deep");

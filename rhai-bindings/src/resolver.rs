@@ -11,6 +11,11 @@ use crate::error::Thrown;
 use crate::session::Setup;
 use crate::source::Sources;
 
+/// Says that there is no such module.
+pub fn no_module(path: &str) -> String {
+    format!("cannot import {path:?}: there is no such file")
+}
+
 /// Finds the modules of one script.
 pub struct Resolver {
     /// The caller's folder, which the names of sources are relative to.

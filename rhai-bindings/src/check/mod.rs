@@ -17,7 +17,7 @@ use rhai::{EvalAltResult, OptimizationLevel, Position};
 use self::functions::Functions;
 use self::script::{Import, Script};
 use crate::engine::{AMBIENT, Failure, Interpreter};
-use crate::resolver::Resolver;
+use crate::resolver::{Resolver, no_module};
 
 /// The code of what is no script at all.
 pub const SYNTAX: &str = "syntax";
@@ -107,7 +107,7 @@ impl Checker<'_> {
             Err(error) => {
                 let problem = match *error {
                     EvalAltResult::ErrorRuntime(problem, _) => problem.to_string(),
-                    _ => format!("cannot import {path:?}: there is no such file"),
+                    _ => no_module(path),
                 };
                 self.add(source, "cannot_import", problem, None, import.place);
                 return None;

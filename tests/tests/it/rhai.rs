@@ -175,6 +175,7 @@ error: no way
 #[case("fn f() { x } let x = 1; f()", &["there is no variable named x", "a function sees only its parameters"])]
 #[case("ectd.health()", &["there is no variable named ectd", "did you mean etcd?"])]
 #[case("let m = #{ name: 1 }; m.nmae", &["nmae"])]
+#[case("import \"gone\" as g;", &["cannot import \"gone\": there is no such file"])]
 #[case("throw 42", &["thrown: 42"])]
 #[case("sleep(\"soon\")", &["should be a duration", "= code: invalid_argument"])]
 #[case("connect(\"nowhere\")", &["there is no profile named \"nowhere\"", "= code: invalid_config"])]
@@ -372,7 +373,8 @@ fn check_finds_mistakes_without_running(folder: Folder) {
                     = code: unknown_function";
     assert_eq!(first, expected);
     folder.write("no.rhai", "let = 1;");
-    let (code, _, err) = done(&mut folder.etcdsh(&["check", "no.rhai"]));
+    let (code, _, err) = done(&mut folder.etcdsh(&["check", "missing.rhai", "no.rhai"]));
+    assert!(err.starts_with("error: cannot read missing.rhai: "), "{err}");
     assert!(code == 2 && err.contains("no.rhai:1:5") && err.contains("= code: syntax"), "{err}");
 }
 
