@@ -288,6 +288,9 @@ impl Fault for BadFile {
             BadFile::NotAFile { .. } => "give the path of a file in an existing folder",
             BadFile::Exists { .. } => "choose another name, or give force to replace it",
             BadFile::Full { .. } => "make room, or choose another disk; no file was left",
+            BadFile::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "make its folder first; no file was left"
+            }
             BadFile::Io { .. } => "no file was left",
             BadFile::NameUnsure { .. } => {
                 "the file is there, but a power cut may take it away; copy it to another disk"
@@ -335,6 +338,14 @@ mod tests {
             assert_eq!(finished.sha256, hex(aws_lc_rs::digest::digest(&SHA256, &snapshot()).as_ref()));
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_to_be_made_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = save(&folder.path().join("none/a.db"), false, 700, &snapshot()).unwrap_err();
+        assert_eq!((error.code(), error.argument()), ("file_failed", Some("path")));
+        assert_eq!(error.help().as_deref(), Some("make its folder first; no file was left"));
     }
 
     #[test]

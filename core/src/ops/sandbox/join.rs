@@ -18,7 +18,7 @@ args! {
         initial_cluster: String,
         /// The sandbox.
         name: SandboxName = "sandbox",
-        /// How long the member may take until it serves; with 0s the command does not wait.
+        /// How long the member may take until it serves; with 0sec the command does not wait.
         wait: Elapsed = "60s",
     }
 }

@@ -16,7 +16,7 @@ args! {
     ) {
         /// The sandbox.
         name: SandboxName = "sandbox",
-        /// How long the members may take until they serve; with 0s the command does not wait.
+        /// How long the members may take until they serve; with 0sec the command does not wait.
         wait: Elapsed = "60s",
     }
 }
