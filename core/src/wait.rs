@@ -112,3 +112,15 @@ impl Fault for TimedOut {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_awaited_in_vain_is_told_with_what_was_seen_last() {
+        let (what, last) = ("the learner has caught up".to_owned(), "it is 500 log entries behind".to_owned());
+        let error = TimedOut { what, bound: Duration::from_secs(60).into(), last };
+        insta::assert_snapshot!(crate::tests::shown([error.into()]), @r"wait_timeout: waited 60s until the learner has caught up, and it did not come true; last seen: it is 500 log entries behind");
+    }
+}

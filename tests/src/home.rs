@@ -10,6 +10,7 @@ use std::time::Duration;
 use etcdsh_core::places::Places;
 use tempfile::TempDir;
 
+use crate::leftover::ends_with_us;
 use crate::tools::{nu, program};
 
 /// The folders that stand for a user's. Programs that are started from here see nothing of the machine's configuration.
@@ -24,7 +25,9 @@ impl Default for Home {
 impl Home {
     /// Makes an empty one.
     pub fn new() -> Self {
-        Home(tempfile::Builder::new().prefix("etcdsh-").tempdir().expect("a temporary folder"))
+        let folder = tempfile::Builder::new().prefix("etcdsh-").tempdir().expect("a temporary folder");
+        ends_with_us(folder.path());
+        Home(folder)
     }
 
     /// Returns its folder.

@@ -14,6 +14,7 @@ pub mod certs;
 mod cluster;
 mod home;
 pub mod hostile;
+mod leftover;
 mod look;
 pub mod ports;
 pub mod proxy;

@@ -1,9 +1,12 @@
 //! Why a change is refused, and why one that was begun did not come to its end.
 
+use std::path::Path;
+
 use super::shown;
 use crate::change::Change;
 use crate::change::exhaustive::{State, member};
 use crate::change::guard::check;
+use crate::change::journal::Journal;
 use crate::change::plan::Action;
 use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped};
 use crate::change::view::{ClusterView, MemberView};
@@ -233,5 +236,15 @@ fn of_what_was_begun() {
       help: bring voters back first; `health` names those that are down
     it was not sent, so it was not applied
     it was sent and no answer came, so it may have been applied
+    ");
+}
+
+#[test]
+fn of_journals() {
+    let error = Journal::start(Path::new("/dev/null"), "member remove").map(drop).unwrap_err();
+    insta::assert_snapshot!(shown([error]), @r"
+    journal_failed: cannot write the journal /dev/null/changes
+      because: Not a directory (os error 20)
+      help: no change is made without a journal; make room there, or move it with XDG_STATE_HOME
     ");
 }

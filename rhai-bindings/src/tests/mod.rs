@@ -187,6 +187,7 @@ fn what_a_closure_throws_comes_out_whole() {
     assert!(matches!(exit, Err(Failure::Stopped(Stop::Exit(3)))), "{exit:?}");
     let shown = shown("etcd.test_each([\"a\"], |a, b| 1)");
     assert!(shown.contains("the closure for test_each should take one parameter"), "{shown}");
+    assert!(shown.contains("help: write it as |it| …"), "{shown}");
     let shown = self::shown("etcd.test_each([\"a\"], |row| row.itme)");
     assert!(shown.contains("itme") && shown.contains("test:1:33") && shown.contains("a closure, called at"), "{shown}");
 }

@@ -172,7 +172,7 @@ fn help_is_a_question_mark_away() {
     }
     assert!(shell.run("?sleep").contains("Waits for a span of time"));
     assert!(shell.run("?nonsense").contains("there is no help for nonsense"));
-    assert!(shell.run("?membr_add").contains("did you mean member_add?"));
+    assert!(shell.run("?membr_add").contains("; did you mean member_add?"));
     assert!(shell.run("?etcdctl").contains("etcd.member_list"), "a word finds what it is about");
 }
 

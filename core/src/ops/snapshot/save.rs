@@ -258,3 +258,29 @@ impl Fault for NoneFit {
         Some("name a member that still answers; its snapshot may lack the newest writes".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::id::ClusterId;
+    use crate::tests::shown;
+
+    #[test]
+    fn a_member_that_cannot_be_asked_is_not_chosen() {
+        let members = vec![member(1, State::Down, false, None, 0), member(2, State::Cut, false, None, 0)];
+        let view = ClusterView { cluster_id: ClusterId(1), confirmed: false, members, alarms: vec![] };
+        let chosen = |wanted: Option<&str>| {
+            let wanted = wanted.map(|name| MemberRef(name.to_owned()));
+            choose(&view, wanted.as_ref()).map(|(member, _)| member.member.label())
+        };
+        assert_eq!(chosen(Some("infra2")).unwrap(), "infra2");
+        let errors = [chosen(Some("infra1")), chosen(None)].map(Result::unwrap_err);
+        insta::assert_snapshot!(shown(errors), @r"
+        member_unfit (member): infra1 does not answer, so no snapshot can be taken from it
+          help: leave the member out, and the best one is chosen; `health` shows how each is
+        no_quorum: no voter is healthy enough for a snapshot
+          help: name a member that still answers; its snapshot may lack the newest writes
+        ");
+    }
+}
