@@ -131,7 +131,8 @@ pub(crate) fn redacted(caller: &Caller) -> impl Drop {
         (r"\d+ are free", "[free] are free"),
         (r"\.[0-9a-f]{16}\.part", ".[random].part"),
         (r"\b[0-9a-f]{64}\b", "[sha256]"),
-        (r"\b[0-9a-f]{15,16}\b", "[id]"),
+        // An id loses the zeroes that it begins with.
+        (r"\b[0-9a-f]{12,16}\b", "[id]"),
     ] {
         settings.add_filter(pattern, instead);
     }
