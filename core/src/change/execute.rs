@@ -67,9 +67,7 @@ pub async fn execute(
     report.ok = true;
     report.after = Quorum::of(&after);
     report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
-    if let Some(Action::AddMember { name, .. }) = plan.steps.iter().map(|step| &step.action).next_back() {
-        report.start = run.added.and_then(|id| start_configuration(name, id, &after));
-    }
+    report.start = run.start(&after);
     Ok(report)
 }
 
@@ -100,7 +98,10 @@ fn taken_step(step: &Step, view: &ClusterView, outcome: Outcome, took: Duration,
 }
 
 async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> Error {
-    report.after = Quorum::of(&run.last_look().await);
+    let after = run.last_look().await;
+    report.after = Quorum::of(&after);
+    report.member_id = run.added;
+    report.start = run.start(&after);
     let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
     Stopped {
         operation: report.operation.clone(),
@@ -159,6 +160,14 @@ impl Run<'_, '_> {
             Err(error) => (format!("the server has done it; then: {}", error.in_one_line()), Some(error)),
         };
         Ok(Taken { outcome: Outcome::Done, detail, error })
+    }
+
+    /// Returns what a member that was added is to be started with.
+    fn start(&self, after: &ClusterView) -> Option<Value> {
+        match self.approved.plan().steps.last().map(|step| &step.action) {
+            Some(Action::AddMember { name, .. }) => start_configuration(name, self.added?, after),
+            _ => None,
+        }
     }
 
     /// Looks once more, for the report; who has pressed Ctrl-C does not wait long for that.
