@@ -1,10 +1,11 @@
 //! Looking at a cluster: the only place where core asks the members how they are. All are asked at once, and a member that does
 //! not answer costs its own row and nobody else's time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join_all};
 
 use crate::change::view::{Answered, ClusterView, Failure, MemberView};
 use crate::endpoint::Endpoint;
@@ -26,22 +27,31 @@ pub enum Depth {
 /// Looks at a cluster.
 ///
 /// What a single member last knew is there at once and says whom to ask; whether a quorum confirms it is asked at the same
-/// time. So neither a lost quorum nor a frozen member makes the answer take longer than one bound.
+/// time. So neither a lost quorum nor a frozen member makes the answer take longer than one bound. The members that were there
+/// at the last look are asked without waiting for the list.
 ///
 /// # Errors
 /// No endpoint answered at all, or the endpoints belong to different clusters.
 pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView> {
     let deadline = cluster.deadline();
+    let remembered = cluster.members();
     let quick = async {
-        let list = cluster.membership(Consistency::Serializable, deadline).await?;
-        let views = ask_all(cluster, &list.members, depth, deadline).await?;
-        Ok::<_, crate::Error>((list, views))
+        if remembered.is_empty() {
+            let list = cluster.membership(Consistency::Serializable, deadline).await?;
+            let views = ask_all(cluster, &list.members, depth, deadline).await?;
+            return Ok::<_, crate::Error>((list, views));
+        }
+        let list = cluster.membership(Consistency::Serializable, deadline);
+        let (list, views) = join(list, ask_all(cluster, &remembered, depth, deadline)).await;
+        let (list, mut views) = (list?, views?);
+        follow(cluster, &remembered, &list, &mut views, depth, deadline).await?;
+        Ok((list, views))
     };
     let (quick, confirmed) = join(quick, cluster.membership(Consistency::Linearizable, deadline)).await;
     let (list, mut views) = quick?;
     let confirmed = match confirmed {
         Ok(newer) => {
-            follow(cluster, &list, &newer, &mut views, depth).await?;
+            follow(cluster, &list.members, &newer, &mut views, depth, cluster.deadline()).await?;
             true
         }
         // A mixture of clusters is no lack of a quorum.
@@ -55,21 +65,22 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
     Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms })
 }
 
-/// The confirmed list is the truth: members that it does not have are dropped, and those that only it has are asked too.
+/// The newer list is the truth: members that it does not have are dropped, and those that only it has are asked too.
 async fn follow(
     cluster: &Arc<Cluster>,
-    list: &Membership,
+    asked: &[Member],
     newer: &Membership,
     views: &mut Vec<MemberView>,
     depth: Depth,
+    deadline: Instant,
 ) -> Result<()> {
-    if newer.members == list.members {
+    if newer.members == asked {
         return Ok(());
     }
     views.retain(|view| newer.members.contains(&view.member));
     let known: Vec<MemberId> = views.iter().map(|view| view.member.id).collect();
     let missing: Vec<Member> = newer.members.iter().filter(|m| !known.contains(&m.id)).cloned().collect();
-    views.extend(ask_all(cluster, &missing, depth, cluster.deadline()).await?);
+    views.extend(ask_all(cluster, &missing, depth, deadline).await?);
     Ok(())
 }
 
@@ -167,17 +178,13 @@ async fn ask(
         }
     };
     let start = Instant::now();
-    let read = |how: Consistency, wanted: bool| {
-        let node = &node;
-        async move { if wanted { Some(probe(node, how, deadline).await.map_err(Failure::from)) } else { None } }
+    let reads = async {
+        match depth {
+            Depth::Status => (None, None),
+            Depth::Reads => reads(&node, learner, deadline).await,
+        }
     };
-    let reads = depth == Depth::Reads;
-    let (status, serializable, linearizable) = join3(
-        node.status(deadline),
-        read(Consistency::Serializable, reads),
-        read(Consistency::Linearizable, reads && !learner),
-    )
-    .await;
+    let (status, (serializable, linearizable)) = join(node.status(deadline), reads).await;
     match status {
         // A mixture of clusters makes every other answer worthless.
         Err(error) if error.code() == "cluster_mismatch" => Err(error),
@@ -187,6 +194,24 @@ async fn ask(
         }
     }
 }
+
+/// Asks whether a member serves reads: from what it knows itself, and such that a quorum confirms.
+async fn reads(node: &Node, learner: bool, deadline: Instant) -> (Option<Answered<()>>, Option<Answered<()>>) {
+    let ask = |how| async move { Some(probe(node, how, deadline).await.map_err(Failure::from)) };
+    if learner {
+        return (ask(Consistency::Serializable).await, None);
+    }
+    let mut confirmed = pin!(ask(Consistency::Linearizable));
+    match tokio::time::timeout(PATIENCE, &mut confirmed).await {
+        // Who serves the one serves the other too.
+        Ok(Some(Ok(()))) => (Some(Ok(())), Some(Ok(()))),
+        Ok(failed) => (ask(Consistency::Serializable).await, failed),
+        Err(_) => join(ask(Consistency::Serializable), confirmed).await,
+    }
+}
+
+/// How long a read that a quorum confirms usually takes at most; who has not served it by then is asked for the other too.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Asks a member for a read. While the voters elect a leader a member refuses reads, which is over in a second; that is no
 /// illness, so it is asked again as long as there is time.

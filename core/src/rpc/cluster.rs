@@ -80,6 +80,11 @@ impl Cluster {
         self.0.node(endpoint)
     }
 
+    /// Returns the members, as the last membership list had them; none before there was one.
+    pub fn members(&self) -> Vec<Member> {
+        self.0.members.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Asks for the membership list: the seeds first, then the members that were seen last.
     ///
     /// # Errors
