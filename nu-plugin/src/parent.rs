@@ -105,3 +105,19 @@ impl PluginCommand for HelpCommand {
         Some(Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_says_what_it_is_for() {
+        let command = HelpCommand::new("etcd member".to_owned(), ["etcd member list"].into_iter());
+        assert_eq!(
+            (command.description.as_str(), command.next.as_slice()),
+            ("Show the commands that begin with `etcd member`.", &["list".to_owned()][..])
+        );
+        let nu = "You must use one of the following subcommands. Using this command as-is will only produce this help message.";
+        assert_eq!(command.extra, nu);
+    }
+}

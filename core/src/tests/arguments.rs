@@ -54,6 +54,16 @@ fn of_arguments() {
 }
 
 #[test]
+fn of_arguments_in_a_call() {
+    let get = crate::catalogue::find("get").unwrap();
+    let twice = get.takes.join("get", vec![Value::from("a")], [("key", Value::from("a"))].into_iter().collect());
+    insta::assert_snapshot!(shown([twice.unwrap_err().into()]), @r"
+    invalid_argument (key): the argument key is given twice
+      help: give it once, by place or by name
+    ");
+}
+
+#[test]
 fn of_endpoints() {
     let bad = [
         "",

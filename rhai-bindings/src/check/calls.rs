@@ -97,7 +97,7 @@ impl Checker<'_> {
             return self.nothing_named(script, "function", name, &known, place);
         }
         let help = if let Some(function) = own.first() {
-            format!("the script defines it with {} parameters", function.params)
+            format!("number of parameters in its definition: {}", function.params)
         } else if let Some(entry) = operation(name) {
             docs::usage(entry)
         } else {

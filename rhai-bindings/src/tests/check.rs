@@ -63,6 +63,14 @@ fn a_mistake_is_found(#[case] script: &str, #[case] expected: &str) {
     assert!(matches!(found.as_slice(), [only] if only.starts_with(expected)), "{found:#?}");
 }
 
+#[rstest]
+#[case("fn f(a) { a } f(1, 2)", "number of parameters in its definition: 1")]
+#[case("let x = 1; fn f() { x }", "it is declared, but not here; a function sees only its parameters")]
+fn help_says_how_it_is_meant(#[case] script: &'static str, #[case] help: &str) {
+    let found = on_deep_stack(move || check(&mut interpreter(Grants::all()).0, "test", script)).unwrap();
+    assert_eq!(found.into_iter().map(|found| found.help).collect::<Vec<_>>(), [Some(help.to_owned())]);
+}
+
 #[test]
 fn all_mistakes_are_found_in_order() {
     let found = found("a();\nlet x = etcd.keys(#{ a: 1, b: 2 });\nprint(y);\nexit(-1);");

@@ -334,6 +334,39 @@ fn json_keeps_every_digit(#[case] script: &str, #[case] expected: &str) {
 }
 
 #[test]
+fn what_only_scripts_can_do_wrong_is_explained() {
+    let scripts = [
+        "parse_json(\"{\")",
+        "let id = 16045690984503098046;",
+        "let x = 1; fn f() { x } f()",
+        "let list = [1]; list.for_each(|| list.push(2))",
+    ];
+    insta::assert_snapshot!(scripts.map(shown).join("\n"), @r#"
+    error: the argument json is not JSON: EOF while parsing an object at line 1 column 1
+     --> test:1:1
+      |
+    1 | parse_json("{")
+      | ^^^^^^^^^^
+      = code: invalid_argument
+      = help: give one whole JSON text
+    error: 16045690984503098046 does not fit an integer; write an id as text, a float with a dot
+     --> test:1:10
+      |
+    1 | let id = 16045690984503098046;
+      |          ^^^^^^^^^^^^^^^^^^^^
+    error: there is no variable named x
+     --> test:1:21
+      |
+    1 | let x = 1; fn f() { x } f()
+      |                     ^
+      = help: a function sees only its parameters; pass the value, or write a closure
+      = in: f, called at test:1:25
+    error: a closure uses the value whose method it was given to
+     = help: call it as a function, and let the closure use its parameter in place of the captured value
+    "#);
+}
+
+#[test]
 fn every_function_of_ours_is_listed_and_documented() {
     let (interpreter, _) = interpreter(Grants::all());
     let json = interpreter.engine.gen_fn_metadata_to_json(false).unwrap();

@@ -7,6 +7,7 @@
     reason = "what a test cannot go on without ends it"
 )]
 
+mod arguments;
 mod auth;
 mod boundaries;
 mod can;

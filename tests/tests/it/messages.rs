@@ -24,10 +24,18 @@ enum Place {
     Elsewhere,
 }
 
+/// Functions whose arguments are told.
+const TELLERS: [&str; 3] = ["help", "refusal", "invalid"];
+/// What a text is called before it is told.
+const NAMES: [&str; 4] = ["help", "problem", "message", "remedy"];
+
 impl Texts {
     fn read(&mut self, file: &Path, stream: TokenStream, place: Place) {
         let mut tokens = stream.into_iter().peekable();
         let (mut next_is_test, mut word, mut function) = (false, String::new(), String::new());
+        // A text may have a name before it is told.
+        let mut place = place;
+        let outside = place;
         while let Some(token) = tokens.next() {
             let called = std::mem::take(&mut word);
             match token {
@@ -44,8 +52,7 @@ impl Texts {
                 }
                 TokenTree::Group(group) => {
                     let block = group.delimiter() == Delimiter::Brace;
-                    let message =
-                        if block { function == "help" } else { ["help", "refusal"].contains(&called.as_str()) };
+                    let message = if block { function == "help" } else { TELLERS.contains(&called.as_str()) };
                     let inner = match place {
                         Place::Elsewhere if next_is_test => Place::Test,
                         Place::Elsewhere if message => Place::Message,
@@ -70,7 +77,11 @@ impl Texts {
                         function.clone_from(&word);
                     }
                 }
-                TokenTree::Punct(mark) => next_is_test &= mark.as_char() != ';',
+                TokenTree::Punct(mark) => match mark.as_char() {
+                    ';' => (next_is_test, place) = (false, outside),
+                    '=' if NAMES.contains(&called.as_str()) && place == Place::Elsewhere => place = Place::Message,
+                    _ => {}
+                },
             }
         }
     }
