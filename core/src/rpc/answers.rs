@@ -97,6 +97,16 @@ static ANSWERS: &[Answer] = &[
     no("database space exceeded", "nospace").help("compact and defragment, then disarm the alarm"),
     no("revision has been compacted", "compacted").help("ask for a newer revision, or leave it out"),
     no("is a future revision", "future_revision").help("`quorum` shows the newest revision; or leave it out"),
+    // Versions.
+    no("no inflight downgrade job", "no_downgrade").help("there is nothing to cancel; see `downgrade status`"),
+    no("has a downgrade job in progress", "downgrade_in_progress")
+        .help("see `downgrade status`; finish that one, or cancel it with `downgrade cancel`"),
+    no("invalid downgrade target version", "bad_downgrade_target")
+        .help("a cluster goes down by one minor version, for example from 3.6 to 3.5"),
+    no("wrong downgrade target version format", "bad_downgrade_target").help("write the version as 3.5 or 3.5.0"),
+    no("cluster version not found", "no_cluster_version")
+        .later()
+        .help("try again when the members have agreed on a version, some seconds after the start"),
     no("corrupt cluster", "corrupt").help("see with `alarm list` whose data differ, and replace that member"),
     no("request is too large", "too_large").help("send less at once; the server's --max-request-bytes is the limit"),
     // This one is ours, about the answer: the server has done what was asked.
@@ -210,6 +220,16 @@ mod tests {
           help: ask for a newer revision, or leave it out
         "is a future revision": future_revision
           help: `quorum` shows the newest revision; or leave it out
+        "no inflight downgrade job": no_downgrade
+          help: there is nothing to cancel; see `downgrade status`
+        "has a downgrade job in progress": downgrade_in_progress
+          help: see `downgrade status`; finish that one, or cancel it with `downgrade cancel`
+        "invalid downgrade target version": bad_downgrade_target
+          help: a cluster goes down by one minor version, for example from 3.6 to 3.5
+        "wrong downgrade target version format": bad_downgrade_target
+          help: write the version as 3.5 or 3.5.0
+        "cluster version not found": no_cluster_version
+          help: try again when the members have agreed on a version, some seconds after the start
         "corrupt cluster": corrupt
           help: see with `alarm list` whose data differ, and replace that member
         "request is too large": too_large

@@ -6,6 +6,7 @@ mod body;
 mod call;
 mod classify;
 mod cluster;
+mod compacted;
 mod dial;
 mod entry;
 mod error;

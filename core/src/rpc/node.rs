@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use etcd_client::proto::{PbMember, PbResponseHeader, PbStatusResponse};
-use etcd_client::{AlarmAction, AlarmType, GetOptions};
+use etcd_client::{AlarmAction, AlarmType, DowngradeOptions, GetOptions};
 use futures_util::FutureExt;
 
 use super::call::Kind;
@@ -233,6 +233,21 @@ impl Node {
             hash_revision: of(answer.hash_revision),
             compact_revision: of(answer.compact_revision),
         })
+    }
+
+    /// Asks whether the cluster can be downgraded to a version, and returns the cluster's version. It changes nothing.
+    ///
+    /// # Errors
+    /// The server refuses that version, did not answer in time, or with an error; `unsupported` before 3.5.
+    pub async fn downgrade_validate(&self, version: &str, deadline: Instant) -> Result<String> {
+        let ask = || {
+            let mut maintenance = self.client.maintenance_client();
+            let what = DowngradeOptions::Validate(version.to_owned());
+            async move { maintenance.downgrade(what).await }
+        };
+        let answer = self.call("Downgrade", Kind::Read, deadline, ask).await?.0;
+        self.header(answer.header)?;
+        Ok(answer.version)
     }
 
     /// Returns the calls that change the cluster. Only `change/execute.rs` may ask for them.
