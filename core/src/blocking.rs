@@ -74,7 +74,7 @@ impl Driver {
         };
         let assumed = cluster.as_ref().is_some_and(|cluster| cluster.profile().assumed);
         let answer = self.block_on(async {
-            let ctx = Context { cluster, places, cancel: cancel.clone(), hooks, events };
+            let ctx = Context { cluster, places, cancel: cancel.clone(), hooks, events, memory: None };
             let work = AssertUnwindSafe(entry.run(&ctx, args)).catch_unwind();
             let done = if entry.card.effect == Effect::Reads {
                 tokio::select! {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 /// What Ctrl-C cancels: one for each call.
 pub type Cancel = CancellationToken;
 
+use crate::change::record::Memory;
 use crate::error::{Error, Fault, Interrupted, Result};
 use crate::event::Event;
 use crate::places::Places;
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub(crate) cancel: CancellationToken,
     pub(crate) hooks: &'a [HookFn<'a>],
     pub(crate) events: &'a dyn Fn(&Event),
+    /// What an interrupted run had done that this call goes on with.
+    pub(crate) memory: Option<Memory>,
 }
 
 impl Context<'_> {
@@ -40,6 +43,17 @@ impl Context<'_> {
     /// Returns the folders of the caller.
     pub fn places(&self) -> &Places {
         self.places
+    }
+
+    /// Returns what an interrupted run had done, where this call goes on with one.
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// Returns this for going on with an interrupted run.
+    pub(crate) fn resuming(&self, memory: Memory) -> Context<'_> {
+        let (cluster, cancel) = (self.cluster.clone(), self.cancel.clone());
+        Context { cluster, places: self.places, cancel, hooks: self.hooks, events: self.events, memory: Some(memory) }
     }
 
     /// Returns the token that Ctrl-C cancels. A changing operation looks at it between its steps.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::change::report::Outcome;
 use crate::units::{Bytes, Elapsed};
 
 /// One thing that happened.
@@ -19,6 +20,31 @@ pub enum Event {
         of: usize,
         /// What it does.
         step: String,
+    },
+    /// What a step is about to do is on disk in the journal; nothing was sent yet.
+    Intent {
+        /// The step's place.
+        number: usize,
+        /// What it does.
+        step: String,
+    },
+    /// A step has done what it was to do; whether it came true is looked at next.
+    Acted {
+        /// The step's place.
+        number: usize,
+        /// What it does.
+        step: String,
+    },
+    /// A step is over, and the journal says so.
+    Outcome {
+        /// The step's place.
+        number: usize,
+        /// What it did.
+        step: String,
+        /// What came of it.
+        outcome: Outcome,
+        /// More about it.
+        detail: String,
     },
     /// Something is awaited.
     Waiting {
@@ -49,6 +75,12 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Step { number, of, step } => write!(f, "step {number} of {of}: {step}"),
+            Event::Intent { number, step } => write!(f, "step {number}: {step} begins"),
+            Event::Acted { number, step } => write!(f, "step {number}: {step} was sent"),
+            Event::Outcome { number, step, outcome, detail } => {
+                let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+                write!(f, "step {number}: {step}: {outcome}{detail}")
+            }
             Event::Waiting { what, status, elapsed } => {
                 write!(f, "waiting until {what} ({status}, {} s)", elapsed.duration().as_secs())
             }

@@ -255,7 +255,7 @@ pub enum BadFile {
 }
 
 impl BadFile {
-    fn from_io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn from_io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         BadFile::Io { doing, path: path.to_owned(), source }
     }
 }

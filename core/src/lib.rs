@@ -17,6 +17,7 @@ pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod host;
 pub mod id;
 pub mod member;
 pub mod operation;

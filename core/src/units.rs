@@ -38,6 +38,18 @@ impl Bytes {
     }
 }
 
+impl std::fmt::Display for Bytes {
+    /// Shows three digits at most, which is what a person reads.
+    #[expect(clippy::cast_precision_loss, reason = "it is rounded anyway")]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+        match units.into_iter().find(|(_, unit)| self.0.unsigned_abs() as f64 >= *unit) {
+            Some((name, unit)) => write!(f, "{:.1} {name}", self.0 as f64 / unit),
+            None => write!(f, "{} B", self.0),
+        }
+    }
+}
+
 impl Elapsed {
     /// Returns the span as a duration; a negative span counts as none.
     pub fn duration(self) -> Duration {

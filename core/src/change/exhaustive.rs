@@ -7,7 +7,7 @@ use std::time::Duration;
 use rstest::rstest;
 
 use crate::change::guard::check;
-use crate::change::plan::Action;
+use crate::change::plan::{Action, Who};
 use crate::change::server;
 use crate::change::view::{ClusterView, Failure, MemberView};
 use crate::id::{ClusterId, MemberId, Revision};
@@ -89,11 +89,15 @@ fn every_cluster(voters: u32, mut judge: impl FnMut(&ClusterView, &[State])) {
                     states.iter().zip(1..).map(|(state, id)| member(id, *state, false, leader, 0)).collect();
                 members.extend(learner.map(|(state, lag)| member(9, state, true, leader, lag)));
                 let view =
-                    ClusterView { cluster_id: ClusterId(1), confirmed: leader.is_some(), members, alarms: vec![] };
+                    ClusterView { cluster_id: ClusterId(1), confirmed: leader.is_some(), members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
                 judge(&view, &states);
             }
         }
     }
+}
+
+fn stop(id: MemberId) -> Action {
+    Action::StopMember { id, name: String::new() }
 }
 
 fn every_action(view: &ClusterView) -> Vec<Action> {
@@ -103,10 +107,12 @@ fn every_action(view: &ClusterView) -> Vec<Action> {
         .to_vec();
     for id in view.members.iter().map(|m| m.member.id) {
         actions.push(Action::RemoveMember { id });
-        actions.push(Action::PromoteMember { id });
+        actions.push(Action::PromoteMember { who: id.into() });
         actions.push(Action::UpdatePeerUrls { id, peer_urls: peer_urls.clone() });
-        actions.push(Action::MoveLeader { to: id });
-        actions.push(Action::StopMember { id });
+        actions.push(Action::MoveLeader { to: id, from: None });
+        actions.push(stop(id));
+        actions.push(Action::RestartMember { id, name: String::new() });
+        actions.push(Action::Defragment { id });
     }
     actions
 }
@@ -124,11 +130,11 @@ fn afterwards(states: &[State], action: &Action, knows_leader: bool) -> (usize, 
             voters -= 1;
             alive -= usize::from(is_healthy(id));
         }
-        Action::PromoteMember { id } if !votes(id) => {
+        Action::PromoteMember { who: Who::Id(id) } if !votes(id) => {
             voters += 1;
             alive += 1;
         }
-        Action::StopMember { id } | Action::UpdatePeerUrls { id, .. } => alive -= usize::from(is_healthy(id)),
+        Action::StopMember { id, .. } | Action::UpdatePeerUrls { id, .. } => alive -= usize::from(is_healthy(id)),
         _ => {}
     }
     (voters, alive)
@@ -162,13 +168,13 @@ fn no_approved_step_costs_the_quorum(#[values(1, 2, 3, 4, 5)] voters: u32) {
 fn a_healthy_cluster_allows_what_operators_do_every_day(#[values(3, 4, 5)] voters: u64) {
     let mut members: Vec<_> = (1..=voters).map(|id| member(id, State::Healthy, false, Some(1), 0)).collect();
     members.push(member(9, State::Healthy, true, Some(1), 0));
-    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![] };
+    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
     let id = MemberId(2);
     for action in [
         Action::RemoveMember { id },
-        Action::StopMember { id },
-        Action::MoveLeader { to: id },
-        Action::PromoteMember { id: MemberId(9) },
+        stop(id),
+        Action::MoveLeader { to: id, from: None },
+        Action::PromoteMember { who: MemberId(9).into() },
         Action::RemoveMember { id: MemberId(9) },
     ] {
         assert!(check(&action, &view).is_empty(), "{action:?}: {:?}", check(&action, &view));
@@ -182,7 +188,7 @@ fn a_member_that_is_down_can_be_removed_while_the_others_hold() {
         member(2, State::Down, false, Some(1), 0),
         member(3, State::Healthy, false, Some(1), 0),
     ];
-    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![] };
+    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
     assert!(check(&Action::RemoveMember { id: MemberId(2) }, &view).is_empty());
     let refusals = check(&Action::RemoveMember { id: MemberId(3) }, &view);
     assert_eq!(refusals[0].code.word(), "quorum_at_risk");

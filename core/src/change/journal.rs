@@ -13,9 +13,11 @@ use crate::change::guard::Code;
 use crate::change::plan::{Plan, Step};
 use crate::error::{Error, Fault, Result};
 use crate::units::{Timestamp, rfc3339};
+use crate::value::Value;
 
 /// An open journal.
 pub struct Journal {
+    id: String,
     path: PathBuf,
     file: File,
 }
@@ -37,6 +39,8 @@ pub enum Entry<'a> {
         plan: &'a Plan,
         /// The refusals that the caller allowed.
         allow: &'a [Code],
+        /// The run that was interrupted, and that this one goes on with.
+        resumes: Option<&'a str>,
     },
     /// A step is about to be taken; written before anything is sent.
     Intent {
@@ -53,6 +57,8 @@ pub enum Entry<'a> {
         outcome: &'a str,
         /// More about it.
         detail: &'a str,
+        /// Facts that are needed later.
+        result: &'a Option<Value>,
     },
     /// The run is over.
     End {
@@ -67,7 +73,7 @@ impl Journal {
     /// # Errors
     /// The file cannot be made; nothing has been changed then.
     pub fn start(state: &Path, operation: &str) -> Result<Self> {
-        let folder = state.join("changes");
+        let folder = folder(state);
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::from(JournalFailed { path, source })
@@ -79,7 +85,9 @@ impl Journal {
         let file = options.append(true).create_new(true).mode(0o600).open(&path).map_err(failed(&path))?;
         // The name of the file must survive a crash too.
         File::open(&folder).and_then(|folder| folder.sync_all()).map_err(failed(&folder))?;
-        Ok(Journal { path, file })
+        // Whoever reads it knows by this that the run goes on. Nobody else can have it yet.
+        file.lock().map_err(failed(&path))?;
+        Ok(Journal { id, path, file })
     }
 
     /// Writes a line, and waits until it is on disk.
@@ -94,13 +102,23 @@ impl Journal {
         written.map_err(|source| JournalFailed { path: self.path.clone(), source }.into())
     }
 
+    /// Returns the name of the run.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Returns where it lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-fn stamp() -> String {
+/// Returns the folder of journals below a caller's state folder.
+pub(super) fn folder(state: &Path) -> PathBuf {
+    state.join("changes")
+}
+
+pub(super) fn stamp() -> String {
     chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string()
 }
 

@@ -6,8 +6,11 @@ pub(crate) mod exhaustive;
 pub mod failure;
 pub mod guard;
 pub mod journal;
+pub mod lock;
 pub mod observe;
 pub mod plan;
+mod predict;
+pub mod record;
 pub mod report;
 pub mod server;
 pub mod stopped;
@@ -18,10 +21,11 @@ pub mod view;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-pub use observe::{Depth, observe};
+pub use execute::Hands;
+pub use observe::{Depth, observe, observe_hosts};
 pub use plan::{Action, Plan};
 pub use report::ChangeReport;
-pub use view::ClusterView;
+pub use view::{ClusterView, Hosting};
 
 use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
@@ -29,6 +33,7 @@ use crate::change::report::{Quorum, plan_table};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
+use crate::places::Places;
 use crate::units::Elapsed;
 use crate::value::{Record, Value};
 
@@ -56,6 +61,29 @@ pub trait Change: 'static {
     /// # Errors
     /// The arguments do not fit the cluster that is seen.
     fn plan(view: &ClusterView, args: Self::Args) -> Result<Plan>;
+
+    /// Says what is done on hosts; nothing, for a change that sends RPCs only.
+    fn hosting(_args: &Self::Args) -> Option<OnHosts> {
+        None
+    }
+
+    /// Says what else has to be looked at before it can be planned, and puts it into the arguments.
+    fn prepare(
+        _ctx: &Context<'_>,
+        _view: &ClusterView,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::Args>> {
+        std::future::ready(Ok(args))
+    }
+}
+
+/// What a change does on hosts.
+#[derive(Debug, Clone, Default)]
+pub struct OnHosts {
+    /// Who does it, where it is not the profile's drivers.
+    pub hands: Hands,
+    /// Members that need not be in the membership list any more.
+    pub names: Vec<String>,
 }
 
 /// The one way in which a change becomes an operation.
@@ -64,6 +92,8 @@ pub struct Changing<C>(PhantomData<C>);
 /// The arguments of a change, with what every change understands.
 pub struct ChangeArgs<A> {
     args: A,
+    /// The same as they were given, for the journal.
+    given: Record,
     options: Options,
 }
 
@@ -75,7 +105,8 @@ impl<A: Args> Args for ChangeArgs<A> {
         let shared = |name: &str| Options::PARAMS.iter().any(|param| param.name == name);
         let (options, args) = record.into_iter().partition::<Vec<_>, _>(|(name, _)| shared(name));
         let options = Options::read(options.into_iter().collect())?;
-        Ok(ChangeArgs { args: A::read(args.into_iter().collect())?, options })
+        let given: Record = args.into_iter().collect();
+        Ok(ChangeArgs { args: A::read(given.clone())?, given, options })
     }
 
     fn fits(name: &str, value: Value) -> Result<(), BadArgument> {
@@ -88,15 +119,56 @@ impl<C: Change> Operation for Changing<C> {
     type Args = ChangeArgs<C::Args>;
     type Report = ChangeReport;
 
-    async fn run(ctx: &Context<'_>, ChangeArgs { args, options }: Self::Args) -> Result<ChangeReport> {
+    async fn run(ctx: &Context<'_>, ChangeArgs { args, given, options }: Self::Args) -> Result<ChangeReport> {
         let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
-        let view = view.and_then(ClusterView::admitted).map_err(Error::before_sending)?;
-        let plan = C::plan(&view, args)?;
+        let mut view = view.and_then(ClusterView::admitted).map_err(Error::before_sending)?;
+        let on_hosts = C::hosting(&args);
+        if let Some(OnHosts { hands, names }) = &on_hosts {
+            view.hosting = look_at_hosts(ctx, &view, hands, names).await?;
+        }
+        let args = ctx.unless_cancelled(C::prepare(ctx, &view, args)).await.map_err(Error::before_sending)?;
+        let mut plan = C::plan(&view, args)?;
+        settle(&mut plan, given, &options, ctx.places());
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
+        let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
         let approved = guard::approve_in_time(plan, &view, &options.allow)?;
-        execute::execute(ctx, approved, &view, options.wait.duration().max(Duration::from_secs(1))).await
+        execute::execute(ctx, approved, &view, options.wait.duration().max(Duration::from_secs(1)), hands).await
+    }
+}
+
+/// Looks at the hosts of all members that have a name, and of those that are meant besides.
+async fn look_at_hosts(ctx: &Context<'_>, view: &ClusterView, hands: &Hands, names: &[String]) -> Result<Hosting> {
+    if hands.closure() {
+        return Ok(Hosting::Closure);
+    }
+    let members = view.members.iter().map(|m| &m.member.name).filter(|name| !name.is_empty());
+    let mut all: Vec<String> = members.chain(names).cloned().collect();
+    all.sort();
+    all.dedup();
+    ctx.unless_cancelled(observe_hosts(ctx, &all)).await
+}
+
+/// Settles what no plan can know: the place of a snapshot that was given none, whether there is to be one, and what was given
+/// when it is planned again.
+fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
+    if options.allow.contains(&guard::Code::NoSnapshot) {
+        plan.steps.retain(|step| !matches!(step.action, Action::SaveSnapshot { .. }));
+    }
+    for step in &mut plan.steps {
+        if let Action::SaveSnapshot { path: path @ None, .. } = &mut step.action {
+            let name = format!("{}-{}.db", plan.cluster_id, journal::stamp());
+            let place = places.state.join("snapshots").join(name);
+            plan.again.insert("snapshot", place.to_string_lossy().into_owned());
+            *path = Some(place);
+        }
+    }
+    for (name, value) in given {
+        // A closure cannot be kept, and a default says nothing.
+        if plan.again.get(&name).is_none() && !matches!(value, Value::Hook(_) | Value::Null) {
+            plan.again.insert(name, value);
+        }
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
-use crate::change::view::{Answered, ClusterView, Failure, MemberView};
+use crate::change::view::{Answered, ClusterView, Failure, HostSeen, Hosting, MemberView};
+use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Result, Sent};
+use crate::host::{Data, Host, HostView, Process};
 use crate::id::MemberId;
 use crate::member::{Member, Membership};
 use crate::rpc::{Alarm, AlarmKind, Cluster, Consistency, Node, Status};
@@ -62,7 +64,31 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
         (!a.member.started(), &a.member.name, a.member.id).cmp(&(!b.member.started(), &b.member.name, b.member.id))
     });
     let alarms = alarms(&views);
-    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms })
+    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms, hosting: Hosting::Nobody })
+}
+
+/// Looks at the hosts of these members, as far as the profile says how.
+///
+/// # Errors
+/// What the profile says of a host cannot be used. A host that does not answer is no error: it is what was seen of it.
+pub async fn observe_hosts(ctx: &Context<'_>, names: &[String]) -> Result<Hosting> {
+    let profile = ctx.cluster()?.profile();
+    let mut looks = Vec::new();
+    for name in names {
+        if let Some(host) = Host::of(profile, ctx.places(), name)? {
+            looks.push(look_at_host(ctx, name.clone(), host));
+        }
+    }
+    Ok(if looks.is_empty() { Hosting::Nobody } else { Hosting::Drivers(join_all(looks).await) })
+}
+
+async fn look_at_host(ctx: &Context<'_>, name: String, host: Host) -> HostSeen {
+    let view = host.look(ctx).await.unwrap_or_else(|error| HostView {
+        name,
+        process: Process::Unknown,
+        data: Data::Unknown(error.in_one_line()),
+    });
+    HostSeen { view, peer_urls: host.peer_urls(), about: host.describe() }
 }
 
 /// The newer list is the truth: members that it does not have are dropped, and those that only it has are asked too.

@@ -125,6 +125,8 @@ record! {
         took: Elapsed,
         /// More about it.
         detail: String,
+        /// Facts that are needed later, such as how much space a defragmentation gave back; null where there are none.
+        result: Option<Value>,
     }
 }
 

@@ -28,15 +28,15 @@ pub fn accepts(action: &Action, view: &ClusterView) -> Result<(), String> {
     match action {
         Action::AddMember { peer_urls, learner, .. } => may_add(view, peer_urls, *learner)?,
         Action::RemoveMember { id } => may_remove(view, *id)?,
-        Action::PromoteMember { id } => may_promote(view, *id)?,
+        Action::PromoteMember { who } => may_promote(view, who.find(view))?,
         Action::UpdatePeerUrls { id, peer_urls } => {
             known(view, *id)?;
             let others = view.members.iter().filter(|m| m.member.id != *id);
             urls_are_free(others, peer_urls)?;
         }
-        Action::MoveLeader { to } => return may_lead(view, *to),
-        // To stop a process needs nobody's consent.
-        Action::StopMember { .. } => return Ok(()),
+        Action::MoveLeader { to, .. } => return may_lead(view, *to),
+        // Everything else passes no rule about the membership.
+        _ => return Ok(()),
     }
     // What passes the rules is proposed, and waits in vain for a quorum that is not there.
     if view.healthy_voters() < view.quorum() {
@@ -115,8 +115,8 @@ fn may_lead(view: &ClusterView, to: MemberId) -> Result<(), String> {
 
 /// The leader looks at its own record of how far the member's log reaches. It keeps the record of a learner that has died, so
 /// it may promote that one; nobody else can see the record, so here the answer is no.
-fn may_promote(view: &ClusterView, id: MemberId) -> Result<(), String> {
-    let target = known(view, id)?;
+fn may_promote(view: &ClusterView, target: Option<&MemberView>) -> Result<(), String> {
+    let target = target.ok_or("etcdserver: member not found")?;
     if !target.member.is_learner {
         return Err("etcdserver: can only promote a learner member".to_owned());
     }

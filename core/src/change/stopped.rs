@@ -167,6 +167,95 @@ impl Fault for NobodyToAsk {
     }
 }
 
+/// Nobody can start and stop the member.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing says how {member} is stopped and started")]
+pub(crate) struct NoHost {
+    pub(crate) member: String,
+}
+
+impl Fault for NoHost {
+    fn code(&self) -> &'static str {
+        "no_host"
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("say it in the profile, under `hosts`, or give a closure that does it".to_owned())
+    }
+}
+
+/// The process of a member that was to come up has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("{member} ended instead of serving, on {host}{}", self.why())]
+pub(crate) struct Ended {
+    pub(crate) member: String,
+    pub(crate) host: String,
+    pub(crate) log: Vec<String>,
+}
+
+impl Ended {
+    fn why(&self) -> String {
+        self.log.last().map_or_else(String::new, |line| format!(": {line}"))
+    }
+}
+
+impl Fault for Ended {
+    fn code(&self) -> &'static str {
+        "member_ended"
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("its log says why; mend that, and resume the run".to_owned())
+    }
+}
+
+/// Members hold different data at the same revision.
+#[derive(Debug, thiserror::Error)]
+#[error("members hold different data{}", if minority.is_empty() { String::new() } else { format!("; it is {minority} that differs") })]
+pub(crate) struct DataDiffer {
+    pub(crate) minority: String,
+}
+
+impl Fault for DataDiffer {
+    fn code(&self) -> &'static str {
+        "data_differ"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("`hash` shows all of it; replace the member that differs".to_owned())
+    }
+}
+
+/// No snapshot could be taken before the change.
+#[derive(Debug, thiserror::Error)]
+#[error("no snapshot could be saved first, so nothing was changed")]
+pub(crate) struct SnapshotFailed {
+    pub(crate) source: Error,
+}
+
+impl Fault for SnapshotFailed {
+    fn code(&self) -> &'static str {
+        "no_snapshot"
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = self.source.help().map(|help| format!("{help}; ")).unwrap_or_default();
+        Some(format!("{help}to do without a snapshot, allow no_snapshot"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::id::{ClusterId, MemberId};
 /// Three healthy voters, and others.
 fn three_and(others: impl IntoIterator<Item = MemberView>) -> ClusterView {
     let voters = (1..=3).map(|id| member(id, State::Healthy, false, Some(1), 0));
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members: voters.chain(others).collect(), alarms: vec![] }
+    ClusterView { cluster_id: ClusterId(1), confirmed: true, members: voters.chain(others).collect(), alarms: vec![], hosting: crate::change::view::Hosting::Nobody }
 }
 
 fn add(name: &str, urls: &[&str], learner: bool) -> Action {
@@ -86,7 +86,7 @@ fn a_cluster_that_moves_to_tls_goes_on_as_it_likes() {
 #[case::it_never_started(State::Unstarted, 0, [false, false])]
 fn a_lag_passes_with_time(#[case] state: State, #[case] lag: i64, #[case] good: [bool; 2]) {
     let view = three_and([member(9, state, true, Some(1), lag)]);
-    let plan = || Plan::new("member promote", &view).then(Action::PromoteMember { id: MemberId(9) }, "");
+    let plan = || Plan::new("member promote", &view).then(Action::PromoteMember { who: MemberId(9).into() }, "");
     let code =
         |approved: Result<_, crate::change::guard::Refused>| approved.map(drop).map_err(|refused| refused.code());
     let expected = |good: bool| if good { Ok(()) } else { Err("learner_lagging") };
@@ -99,7 +99,7 @@ fn what_time_does_not_heal_is_refused_at_once_and_with_everything() {
     let mut view = three_and([member(9, State::Healthy, true, Some(1), 500)]);
     view.members[1] = member(2, State::Down, false, Some(1), 0);
     view.members[2] = member(3, State::Cut, false, Some(1), 0);
-    let plan = Plan::new("member promote", &view).then(Action::PromoteMember { id: MemberId(9) }, "");
+    let plan = Plan::new("member promote", &view).then(Action::PromoteMember { who: MemberId(9).into() }, "");
     let refused = approve_in_time(plan, &view, &[]).unwrap_err();
     let codes: Vec<_> = refused.refusals.iter().map(|refusal| refusal.code.word()).collect();
     assert_eq!(codes, ["no_quorum", "learner_lagging", "server_would_refuse"]);

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 pub use crate::change::failure::{Answered, Failure};
-use crate::change::plan::Action;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
+use crate::host::HostView;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::member::{Member, Membership};
 use crate::rpc::{Alarm, AlarmKind, Status};
@@ -114,6 +114,46 @@ pub struct ClusterView {
     pub members: Vec<MemberView>,
     /// The alarms that are raised, as far as members told.
     pub alarms: Vec<Alarm>,
+    /// Who starts and stops the members' processes, and what was seen on their hosts.
+    pub hosting: Hosting,
+}
+
+/// Who starts and stops the processes of members.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Hosting {
+    /// Nobody that we know of.
+    #[default]
+    Nobody,
+    /// The caller's closure, which alone knows how things stand there.
+    Closure,
+    /// Drivers that the profile names, for some members or for all.
+    Drivers(Vec<HostSeen>),
+}
+
+/// A member's host, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSeen {
+    /// What was seen there.
+    pub view: HostView,
+    /// Where the host knows that the others reach the member.
+    pub peer_urls: Option<Vec<String>>,
+    /// What the host is, for a person.
+    pub about: String,
+}
+
+impl Hosting {
+    /// Returns what was seen of a member's host.
+    pub fn of(&self, name: &str) -> Option<&HostSeen> {
+        match self {
+            Hosting::Drivers(seen) => seen.iter().find(|seen| seen.view.name == name),
+            Hosting::Nobody | Hosting::Closure => None,
+        }
+    }
+
+    /// Says whether somebody can start and stop a member.
+    pub fn has(&self, name: &str) -> bool {
+        *self == Hosting::Closure || self.of(name).is_some()
+    }
 }
 
 impl ClusterView {
@@ -208,6 +248,16 @@ impl ClusterView {
         self.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == kind)
     }
 
+    /// Returns the member whose database is nearest to its quota, with both sizes. The quota that is given counts where a
+    /// server does not tell its own, as before 3.6; without either there is nothing to compare with.
+    pub fn fullest(&self, quota: Option<i64>) -> Option<(&MemberView, i64, i64)> {
+        let full = |m: &'_ MemberView| m.known().and_then(|s| Some((s.db_size, s.db_quota.or(quota)?)));
+        let all = self.members.iter().filter_map(|m| full(m).map(|(size, quota)| (m, size, quota)));
+        all.max_by(|(_, a, of_a), (_, b, of_b)| {
+            (i128::from(*a) * i128::from(*of_b)).cmp(&(i128::from(*b) * i128::from(*of_a)))
+        })
+    }
+
     /// Returns the membership list by itself.
     pub fn membership(&self) -> Membership {
         Membership {
@@ -217,117 +267,10 @@ impl ClusterView {
         }
     }
 
-    /// Says why an action has nothing to do, where that is so. Only a list that a quorum has confirmed can tell.
-    pub fn already(&self, action: &Action) -> Option<String> {
-        let said = match action {
-            Action::AddMember { peer_urls, learner, .. } => {
-                let id = self.added_before(peer_urls, *learner)?.member.id;
-                format!("member {id} with these peer URLs was added before, and has not started yet")
-            }
-            Action::RemoveMember { id } if self.get(*id).is_none() => "it is not a member".to_owned(),
-            Action::PromoteMember { id } if !self.get(*id)?.member.is_learner => "it votes".to_owned(),
-            Action::UpdatePeerUrls { id, peer_urls } if same_urls(&self.get(*id)?.member.peer_urls, peer_urls) => {
-                "it has these peer URLs".to_owned()
-            }
-            Action::MoveLeader { to } if self.leader()?.member.id == *to => "it leads".to_owned(),
-            _ => return None,
-        };
-        self.confirmed.then_some(said)
-    }
-
     /// Returns the member that was added with these peer URLs and this kind, and has never started.
     pub fn added_before(&self, peer_urls: &[String], learner: bool) -> Option<&MemberView> {
         let waits = |m: &&MemberView| !m.member.started() && m.member.is_learner == learner;
         self.members.iter().filter(waits).find(|m| same_urls(&m.member.peer_urls, peer_urls))
-    }
-
-    /// Returns what this will be when every learner that answers has caught up.
-    #[must_use]
-    pub fn caught_up(&self) -> ClusterView {
-        let mut next = self.clone();
-        let newest = self.members.iter().filter_map(MemberView::known).map(|status| status.raft_index).max();
-        for learner in next.members.iter_mut().filter(|m| m.member.is_learner) {
-            if let (Some(Ok(status)), Some(newest)) = (&mut learner.status, newest) {
-                status.raft_applied_index = newest;
-            }
-        }
-        next
-    }
-
-    /// Returns what a step would make of this: the prediction that the guards judge. It is on the safe side: a new member
-    /// counts as not started, a stopped one as gone, and one whose peer URLs change as unreachable.
-    #[must_use]
-    pub fn after(&self, action: &Action) -> ClusterView {
-        let mut next = self.clone();
-        if self.already(action).is_some() {
-            return next;
-        }
-        match action {
-            Action::AddMember { peer_urls, learner, .. } => next.members.push(MemberView {
-                member: Member {
-                    // No real id is zero; the server chooses one when it adds the member.
-                    id: MemberId(0),
-                    name: String::new(),
-                    peer_urls: peer_urls.clone(),
-                    client_urls: Vec::new(),
-                    is_learner: *learner,
-                },
-                endpoint: None,
-                status: None,
-                serializable: None,
-                linearizable: None,
-                latency: None,
-            }),
-            Action::RemoveMember { id } => {
-                next.members.retain(|m| m.member.id != *id);
-                next.forget_leader(*id);
-            }
-            Action::PromoteMember { id } => next.change(*id, |m| {
-                m.member.is_learner = false;
-                m.linearizable = m.serializable.clone();
-            }),
-            Action::UpdatePeerUrls { id, peer_urls } => {
-                next.change(*id, |m| {
-                    m.member.peer_urls.clone_from(peer_urls);
-                    m.linearizable = Some(Err(Failure::unasked("unreachable", "its peer URLs are about to change")));
-                });
-            }
-            Action::MoveLeader { to } => {
-                for status in next.members.iter_mut().filter_map(|m| m.status.as_mut()?.as_mut().ok()) {
-                    status.leader = Some(*to);
-                }
-            }
-            Action::StopMember { id } => {
-                next.change(*id, |m| {
-                    let gone = Failure::unasked("unreachable", "it is stopped");
-                    m.status = Some(Err(gone.clone()));
-                    m.serializable = Some(Err(gone.clone()));
-                    m.linearizable = Some(Err(gone));
-                });
-                next.forget_leader(*id);
-            }
-        }
-        next
-    }
-
-    fn change(&mut self, id: MemberId, change: impl FnOnce(&mut MemberView)) {
-        if let Some(view) = self.members.iter_mut().find(|m| m.member.id == id) {
-            change(view);
-        }
-    }
-
-    /// When the leader goes, the remaining voters elect another one if they have a quorum; which one is not known.
-    fn forget_leader(&mut self, id: MemberId) {
-        let led = |status: &Status| status.leader == Some(id);
-        if !self.members.iter().filter_map(MemberView::known).any(led) {
-            return;
-        }
-        let next = self.voters().find(|m| m.member.id != id && m.serves()).map(|m| m.member.id);
-        for status in self.members.iter_mut().filter_map(|m| m.status.as_mut()?.as_mut().ok()) {
-            if status.leader == Some(id) {
-                status.leader = next;
-            }
-        }
     }
 }
 

@@ -143,7 +143,8 @@ fn plan(view: &ClusterView, action: What, member: &MemberRef) -> Result<Plan> {
         What::Restart => {
             let target = find(view, member)?;
             let plan = Plan::new("restart", view);
-            Ok(plan.then(Action::StopMember { id: target.member.id }, "it is away while it restarts"))
+            let restart = Action::RestartMember { id: target.member.id, name: target.member.name.clone() };
+            Ok(plan.then(restart, "it is away while it restarts"))
         }
     }
 }

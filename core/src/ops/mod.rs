@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod can;
 pub mod get;
+pub mod hash;
 pub mod health;
 pub mod keys;
 pub mod leader;

@@ -4,6 +4,7 @@ mod answers;
 mod auth;
 mod body;
 mod call;
+mod claim;
 mod classify;
 mod cluster;
 mod compacted;
@@ -29,6 +30,7 @@ mod types;
 mod wire;
 mod writer;
 
+pub use claim::{Claims, Holder};
 pub use cluster::Cluster;
 pub use error::{Failure, RpcError};
 pub use failover::AllFailed;

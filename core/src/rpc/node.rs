@@ -9,6 +9,7 @@ use etcd_client::{AlarmAction, AlarmType, DowngradeOptions, GetOptions};
 use futures_util::FutureExt;
 
 use super::call::Kind;
+use super::claim::Claims;
 use super::cluster::Shared;
 use super::error::RpcError;
 use super::identity::Identity;
@@ -253,6 +254,11 @@ impl Node {
     /// Returns the calls that change the cluster. Only `change/execute.rs` may ask for them.
     pub fn writer(&self) -> Writer<'_> {
         Writer { node: self }
+    }
+
+    /// Returns the calls about claims. Only `change/lock.rs` may ask for them.
+    pub(crate) fn claims(&self) -> Claims<'_> {
+        Claims { node: self }
     }
 
     /// Returns the calls that only a throwaway cluster of our own gets. Only `sandbox` may ask for them.

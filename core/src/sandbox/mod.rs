@@ -17,7 +17,7 @@ mod log;
 mod member;
 mod options;
 mod ports;
-mod process;
+pub(crate) mod process;
 mod profile;
 mod ready;
 mod session;

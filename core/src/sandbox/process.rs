@@ -12,14 +12,14 @@ use super::error::{SandboxError, cannot};
 
 /// A process, alive or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pub(super) pid: i32,
     started: String,
 }
 
 /// How a process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     Running,
     Paused,
     /// It ended, with this exit code where that is known: only the process that started it is told.
@@ -54,8 +54,15 @@ impl Process {
         Ok(Process { pid: pid.as_raw_nonzero().get(), started })
     }
 
+    /// Returns the process that this code runs in.
+    pub(crate) fn this() -> Self {
+        let pid = rustix::process::getpid();
+        let started = inspect(pid).map(|seen| seen.started).unwrap_or_default();
+        Process { pid: pid.as_raw_nonzero().get(), started }
+    }
+
     /// Returns how it stands.
-    pub(super) fn condition(&self) -> Condition {
+    pub(crate) fn condition(&self) -> Condition {
         let Some(pid) = Pid::from_raw(self.pid) else { return Condition::Ended(None) };
         let seen = inspect(pid).filter(|seen| seen.started == self.started);
         match seen.map(|seen| seen.state) {

@@ -238,7 +238,6 @@ impl ser::SerializeStruct for Fields {
 impl Serialize for Value {
     fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use crate::units::{Bytes, Elapsed, Hook, Timestamp};
-        use ser::SerializeMap;
         match self {
             Value::Null => serializer.serialize_none(),
             Value::Bool(v) => serializer.serialize_bool(*v),
@@ -251,15 +250,20 @@ impl Serialize for Value {
             Value::Time(v) if serializer.is_human_readable() => serializer.serialize_str(&crate::units::rfc3339(*v)),
             Value::Time(v) => Timestamp(*v).serialize(serializer),
             Value::List(v) => v.serialize(serializer),
-            Value::Record(v) => {
-                let mut map = serializer.serialize_map(Some(v.len()))?;
-                for (name, value) in v.iter() {
-                    map.serialize_entry(name, value)?;
-                }
-                map.end()
-            }
+            Value::Record(v) => v.serialize(serializer),
             Value::Hook(v) => Hook(*v as u64).serialize(serializer),
         }
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use ser::SerializeMap;
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use etcdsh_core::change::server::accepts;
 use etcdsh_core::change::view::MemberView;
+use etcdsh_core::change::plan::Who;
 use etcdsh_core::change::{Action, ClusterView};
 use etcdsh_core::id::MemberId;
 use etcdsh_core::profile::Profile;
@@ -60,12 +61,12 @@ fn ask(cluster: &Running, action: &Action, view: &ClusterView) -> Result<String,
             etcdctl.args(learner.then_some("--learner"))
         }
         Action::RemoveMember { id } => etcdctl.args(["member", "remove", &hex(id)]),
-        Action::PromoteMember { id } => etcdctl.args(["member", "promote", &hex(id)]),
+        Action::PromoteMember { who: Who::Id(id) } => etcdctl.args(["member", "promote", &hex(id)]),
         Action::UpdatePeerUrls { id, peer_urls } => {
             etcdctl.args(["member", "update", &hex(id), "--peer-urls", &peer_urls.join(",")])
         }
-        Action::MoveLeader { to } => etcdctl.args(["move-leader", &hex(to)]),
-        Action::StopMember { .. } => panic!("no server is asked to stop"),
+        Action::MoveLeader { to, .. } => etcdctl.args(["move-leader", &hex(to)]),
+        _ => panic!("no server is asked to stop"),
     };
     run(&mut etcdctl, "")
 }
@@ -98,11 +99,11 @@ fn remove(cluster: &Running, member: &str) -> bool {
 }
 
 fn promote(cluster: &Running, member: &str) -> bool {
-    agree(cluster, &Action::PromoteMember { id: id(cluster, member) })
+    agree(cluster, &Action::PromoteMember { who: id(cluster, member).into() })
 }
 
 fn lead(cluster: &Running, member: &str) -> bool {
-    agree(cluster, &Action::MoveLeader { to: id(cluster, member) })
+    agree(cluster, &Action::MoveLeader { to: id(cluster, member), from: None })
 }
 
 fn update(cluster: &Running, member: &str, peer_url: &str) -> bool {
@@ -146,7 +147,7 @@ fn three_members_and_what_becomes_of_them(#[values("3.4", "3.5", "3.6", "3.7")] 
     assert!(update(cluster, "infra1", cluster.member("infra1").peer_url()));
     assert!(!promote(cluster, &follower));
     assert!(!agree(cluster, &Action::RemoveMember { id: MemberId(0x1234) }));
-    assert!(!agree(cluster, &Action::MoveLeader { to: MemberId(0x1234) }));
+    assert!(!agree(cluster, &Action::MoveLeader { to: MemberId(0x1234), from: None }));
     let leader = cluster.leader();
     assert!(lead(cluster, &leader) && lead(cluster, &follower) && lead(cluster, &leader));
 

@@ -48,6 +48,6 @@ impl Change for LeaderMove {
                 (best, format!("of the healthy followers it has the smallest lag, {lag} entries"))
             }
         };
-        Ok(Plan::new(Self::CARD.name, view).then(Action::MoveLeader { to: to.member.id }, reason))
+        Ok(Plan::new(Self::CARD.name, view).then(Action::MoveLeader { to: to.member.id, from: None }, reason))
     }
 }

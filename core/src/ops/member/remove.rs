@@ -45,7 +45,7 @@ impl Change for MemberRemove {
         let leads = view.leader().is_some_and(|leader| leader.member.id == id);
         if let Some(next) = best_transferee(view).filter(|_| leads) {
             let reason = "the leader goes, and a chosen follower takes over without an election";
-            plan = plan.then(Action::MoveLeader { to: next.member.id }, reason);
+            plan = plan.then(Action::MoveLeader { to: next.member.id, from: Some(target.member.id) }, reason);
         }
         Ok(plan.then(Action::RemoveMember { id }, "it was asked for"))
     }

@@ -1,6 +1,8 @@
 //! `snapshot save`: a backup that is known to be whole.
 
-use std::path::PathBuf;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::{Fault, Result, Sent};
 use crate::event::Event;
-use crate::file::{Finished, NewFile};
+use crate::file::{BadFile, Finished, NewFile};
 use crate::id::{MemberId, Revision};
 use crate::member::MemberRef;
 use crate::operation::Operation;
@@ -83,31 +85,67 @@ impl Operation for SnapshotSave {
 
     async fn run(ctx: &Context<'_>, Args { path, member, force, idle }: Args) -> Result<Saved> {
         let start = Instant::now();
-        let cluster = ctx.cluster()?;
         // The file is made first: who has no room or no right learns it before a member is put to work.
         let file = NewFile::create(&path, force)?;
-        let view = observe(cluster, Depth::Reads).await?.admitted()?;
-        let (source, revision) = choose(&view, member.as_ref())?;
-        let endpoint = source.endpoint.as_ref().ok_or_else(|| Unfit { member: source.member.label() })?;
-        let node = cluster.node(endpoint)?;
-        let (finished, version) = copy(ctx, &node, file, cluster.deadline(), idle.duration()).await?;
-        let etcd = source.known().map(|status| crate::units::escape_word(&status.version)).unwrap_or_default();
-        Ok(Saved {
-            path: path.to_string_lossy().into_owned(),
-            size: Bytes::new(finished.size),
-            sha256: finished.sha256,
-            revision,
-            member_id: source.member.id,
-            member: source.member.label(),
-            version: if version.is_empty() { etcd } else { crate::units::escape_word(&version) },
-            took: start.elapsed().into(),
-        })
+        let view = observe(ctx.cluster()?, Depth::Reads).await?.admitted()?;
+        into(ctx, file, &path, choose(&view, member.as_ref(), None)?, idle, start).await
     }
+}
+
+/// Saves a snapshot before a change: into a new file, from the best member but one.
+///
+/// # Errors
+/// No member is fit, or what it sent is not whole; no file is left then.
+pub(crate) async fn save(
+    ctx: &Context<'_>,
+    view: &ClusterView,
+    path: &Path,
+    except: Option<MemberId>,
+) -> Result<Saved> {
+    let start = Instant::now();
+    let chosen = choose(view, None, except)?;
+    if let Some(folder) = path.parent().filter(|folder| folder.starts_with(&ctx.places().state)) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|source| BadFile::from_io("create", folder, source))?;
+    }
+    into(ctx, NewFile::create(path, false)?, path, chosen, Elapsed::from(IDLE), start).await
+}
+
+/// How long a member may be silent, where nothing else was said.
+const IDLE: Duration = Duration::from_secs(30);
+
+async fn into(
+    ctx: &Context<'_>,
+    file: NewFile,
+    path: &Path,
+    (source, revision): (&MemberView, Revision),
+    idle: Elapsed,
+    start: Instant,
+) -> Result<Saved> {
+    let cluster = ctx.cluster()?;
+    let endpoint = source.endpoint.as_ref().ok_or_else(|| Unfit { member: source.member.label() })?;
+    let node = cluster.node(endpoint)?;
+    let (finished, version) = copy(ctx, &node, file, cluster.deadline(), idle.duration()).await?;
+    let etcd = source.known().map(|status| crate::units::escape_word(&status.version)).unwrap_or_default();
+    Ok(Saved {
+        path: path.to_string_lossy().into_owned(),
+        size: Bytes::new(finished.size),
+        sha256: finished.sha256,
+        revision,
+        member_id: source.member.id,
+        member: source.member.label(),
+        version: if version.is_empty() { etcd } else { crate::units::escape_word(&version) },
+        took: start.elapsed().into(),
+    })
 }
 
 /// Chooses whom to ask: a healthy voter without an alarm about its data, the newest, and rather not the leader, which has most
 /// to do.
-fn choose<'v>(view: &'v ClusterView, wanted: Option<&MemberRef>) -> Result<(&'v MemberView, Revision)> {
+fn choose<'v>(
+    view: &'v ClusterView,
+    wanted: Option<&MemberRef>,
+    except: Option<MemberId>,
+) -> Result<(&'v MemberView, Revision)> {
     let revision = |m: &MemberView| m.known().map(|status| status.revision);
     if let Some(wanted) = wanted {
         let member = find(view, wanted)?;
@@ -115,7 +153,7 @@ fn choose<'v>(view: &'v ClusterView, wanted: Option<&MemberRef>) -> Result<(&'v 
         return Ok((member, revision));
     }
     let leader = view.leader().map(|m| m.member.id);
-    let fit = |m: &&MemberView| m.serves() && !view.has_alarm(m.member.id, AlarmKind::Corrupt);
+    let fit = |m: &&MemberView| m.serves() && Some(m.member.id) != except && !view.has_alarm(m.member.id, AlarmKind::Corrupt);
     let best = view
         .voters()
         .filter(fit)
@@ -269,10 +307,10 @@ mod tests {
     #[test]
     fn a_member_that_cannot_be_asked_is_not_chosen() {
         let members = vec![member(1, State::Down, false, None, 0), member(2, State::Cut, false, None, 0)];
-        let view = ClusterView { cluster_id: ClusterId(1), confirmed: false, members, alarms: vec![] };
+        let view = ClusterView { cluster_id: ClusterId(1), confirmed: false, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
         let chosen = |wanted: Option<&str>| {
             let wanted = wanted.map(|name| MemberRef(name.to_owned()));
-            choose(&view, wanted.as_ref()).map(|(member, _)| member.member.label())
+            choose(&view, wanted.as_ref(), None).map(|(member, _)| member.member.label())
         };
         assert_eq!(chosen(Some("infra2")).unwrap(), "infra2");
         let errors = [chosen(Some("infra1")), chosen(None)].map(Result::unwrap_err);

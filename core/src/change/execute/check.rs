@@ -1,0 +1,79 @@
+//! Steps that only look: they prove something before the next one, or after the last.
+
+use std::path::Path;
+
+use super::run::{Deed, Run, standing};
+use crate::change::observe::{Depth, observe};
+use crate::change::plan::{Action, Who};
+use crate::change::stopped::{DataDiffer, SnapshotFailed};
+use crate::change::view::{ClusterView, Verdict};
+use crate::error::{Error, Result};
+use crate::id::MemberId;
+use crate::ops::hash;
+use crate::ops::snapshot::save;
+use crate::units::Bytes;
+use crate::value::to_value;
+use crate::wait::{Look, until};
+
+impl Run<'_, '_> {
+    /// Saves a snapshot; a file of its name is whole, whatever happens.
+    pub(super) async fn save_snapshot(
+        &self,
+        path: Option<&Path>,
+        except: Option<MemberId>,
+        view: &ClusterView,
+    ) -> Result<Deed> {
+        let path = path.ok_or_else(|| Error::internal("a snapshot without a place"))?;
+        let saved = self.ctx.unless_cancelled(save::save(self.ctx, view, path, except)).await;
+        let saved = saved.map_err(|source| SnapshotFailed { source })?;
+        let detail = format!("{} from {}, revision {}: {}", saved.size, saved.member, saved.revision, saved.path);
+        Ok(Deed { detail, result: to_value(&saved).ok(), already: false })
+    }
+
+    /// Compares what the members hold.
+    pub(super) async fn compare_hashes(&self) -> Result<Deed> {
+        let view = self.observe(&Action::CompareHashes).await?;
+        let report = hash::compare(self.ctx, &view, None, self.bound).await?;
+        if report.verdict == hash::Verdict::Divergent {
+            return Err(DataDiffer { minority: report.minority.join(", ") }.into());
+        }
+        let detail = format!("{} at revision {}", report.verdict, report.revision);
+        Ok(Deed { detail, result: to_value(&report).ok(), already: false })
+    }
+
+    /// Waits until a member is healthy.
+    pub(super) async fn await_healthy(&mut self, who: &Who) -> Result<Deed> {
+        let this = &*self;
+        let view = until(this.ctx, "the member is healthy", this.bound, async || {
+            let view = this.ctx.unless_cancelled(observe(this.cluster, Depth::Reads)).await?;
+            let verdict = who.find(&view).map(|m| view.verdict(m));
+            Ok(match verdict {
+                Some(Verdict::Healthy) if view.confirmed => Look::Ready(view),
+                Some(verdict) => Look::NotYet(format!("it is {verdict}; {}", standing(&view))),
+                None => Look::NotYet("it is not a member".to_owned()),
+            })
+        })
+        .await?;
+        let detail = standing(&view);
+        self.seen = view;
+        Ok(Deed { detail, ..Deed::default() })
+    }
+
+    /// Waits until every database fits its quota well.
+    pub(super) async fn await_space(&self, quota: Option<i64>) -> Result<Deed> {
+        let fullest = until(self.ctx, "every database is below nine tenths of its quota", self.bound, async || {
+            let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Status)).await?;
+            let fullest = view.fullest(quota);
+            Ok(match fullest {
+                Some((_, size, quota)) if size * 10 < quota * 9 => Look::Ready(fullest.map(|(m, s, q)| (m.member.label(), s, q))),
+                Some((member, size, quota)) => {
+                    Look::NotYet(format!("{} holds {} of {}", member.member.label(), Bytes(size), Bytes(quota)))
+                }
+                None => Look::NotYet("no member tells the size of its database".to_owned()),
+            })
+        })
+        .await?;
+        let detail = fullest.map(|(name, size, quota)| format!("the fullest, {name}, holds {} of {}", Bytes(size), Bytes(quota)));
+        Ok(Deed { detail: detail.unwrap_or_default(), ..Deed::default() })
+    }
+}

@@ -1,0 +1,209 @@
+//! What is done on the host of a member: by its driver, or by the caller's closure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::run::{Deed, Run, start_configuration};
+use crate::change::plan::{Action, Who};
+use crate::change::stopped::{Ended, NoHost};
+use crate::change::view::{ClusterView, MemberView, Role};
+use crate::error::{Error, Result, Sent};
+use crate::host::{Host, Process, StartConfiguration};
+use crate::id::MemberId;
+use crate::units::Hook;
+use crate::value::{Record, Value};
+use crate::wait::{Look, sleep, until};
+
+/// Who does what is done on hosts, where it is not the profile's drivers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hands {
+    /// A closure that stops and starts members and moves their data.
+    pub host: Option<Hook>,
+    /// A closure that restarts a member.
+    pub restart: Option<Hook>,
+    /// For how long a restarted member must have served before the next one is taken.
+    pub settle: Duration,
+}
+
+impl Hands {
+    /// Says whether a closure does it.
+    pub fn closure(&self) -> bool {
+        self.host.is_some() || self.restart.is_some()
+    }
+}
+
+crate::record! {
+    /// A member, as a closure that restarts it gets it.
+    pub struct ToRestart {
+        /// The member's name.
+        name: String,
+        /// The member's id, in hex.
+        member_id: MemberId,
+        /// What it is: leader or follower.
+        role: Role,
+        /// Where clients reach it.
+        client_urls: Vec<String>,
+        /// Where the other members reach it.
+        peer_urls: Vec<String>,
+        /// Its etcd version.
+        version: Option<String>,
+    }
+}
+
+crate::record! {
+    /// What a closure is to do on the host of a member.
+    pub struct ToDo {
+        /// What: stop, set_data_aside or start.
+        task: String,
+        /// The member's name.
+        name: String,
+        /// The member's id, in hex, where it has one.
+        member_id: Option<MemberId>,
+        /// For start: what the member is to be started with, as environment variables.
+        start: Option<Value>,
+    }
+}
+
+impl Run<'_, '_> {
+    /// Does an action on the host of its member.
+    pub(super) async fn on_host(&mut self, action: &Action, view: &ClusterView) -> Result<Deed> {
+        if let Action::RestartMember { id, name } = action {
+            return self.restart(*id, name, view).await;
+        }
+        let (name, id) = match action {
+            Action::StopMember { id, name } => (name, Some(*id)),
+            Action::SetDataAside { name, id } => (name, *id),
+            Action::StartMember { name, peer_urls } => {
+                (name, Who::At(peer_urls.clone()).find(view).map(|m| m.member.id))
+            }
+            other => return Err(Error::internal(format!("no host is asked for {}", other.word()))),
+        };
+        let start = match action {
+            Action::StartMember { .. } => id.and_then(|id| start_configuration(name, id, view)),
+            _ => None,
+        };
+        if let Some(hook) = self.hands.host {
+            let task = match action {
+                Action::StopMember { .. } => "stop",
+                Action::SetDataAside { .. } => "set_data_aside",
+                _ => "start",
+            };
+            let start = start.map(Value::Record);
+            let todo = ToDo { task: task.to_owned(), name: name.clone(), member_id: id, start };
+            let said = self.ctx.call(hook, &todo)?;
+            return Ok(Deed { result: Some(said).filter(|said| *said != Value::Null), ..Deed::default() });
+        }
+        let host = self.host(name)?;
+        match action {
+            Action::StopMember { .. } => host.stop(self.ctx, self.bound).await?,
+            Action::SetDataAside { .. } => {
+                let aside = host.set_aside(self.ctx).await?;
+                let mut result = Record::new();
+                result.insert("data_dir_aside", aside.clone().map_or(Value::Null, Value::from));
+                let detail = aside.map_or_else(|| "there were none".to_owned(), |path| format!("they lie in {path}"));
+                return Ok(Deed { detail, result: Some(Value::Record(result)), already: false });
+            }
+            _ => {
+                let with = start.as_ref().map(StartConfiguration::from_record);
+                host.start(self.ctx, with.as_ref(), self.bound).await?;
+                return Ok(Deed { result: start.map(Value::Record), ..Deed::default() });
+            }
+        }
+        Ok(Deed::default())
+    }
+
+    fn host(&self, name: &str) -> Result<Host> {
+        let found = Host::of(self.cluster.profile(), self.ctx.places(), name)?;
+        found.ok_or_else(|| NoHost { member: name.to_owned() }.into())
+    }
+
+    /// Restarts a member, and watches meanwhile whether it goes away.
+    async fn restart(&mut self, id: MemberId, name: &str, view: &ClusterView) -> Result<Deed> {
+        let Some(hook) = self.hands.restart else {
+            self.host(name)?.restart(self.ctx, self.bound).await?;
+            return Ok(Deed::default());
+        };
+        let Some(member) = view.get(id) else { return Err(NoHost { member: name.to_owned() }.into()) };
+        let record = ToRestart {
+            name: member.member.label(),
+            member_id: id,
+            role: view.role(member),
+            client_urls: member.member.client_urls.clone(),
+            peer_urls: member.member.peer_urls.clone(),
+            version: member.known().map(|status| crate::units::escape_word(&status.version)),
+        };
+        let away = self.watch(member)?;
+        // The closure may only order a restart that others carry out, so its end is not the end of the restart. Its failure is
+        // a veto: the member may be in any state, so nothing more is done.
+        self.ctx.call(hook, &record)?;
+        let seen = || Ok(if away.seen() { Look::Ready(()) } else { Look::NotYet("it still serves".to_owned()) });
+        let patience = self.hands.settle.max(GOES_AWAY).min(self.bound);
+        let went = until(self.ctx, "the member goes away", patience, async || seen()).await;
+        let detail = match went {
+            Ok(()) => "it was seen to be away".to_owned(),
+            Err(error) if error.code() == crate::wait::TimedOut::CODE => {
+                format!("it was not seen to be away within {patience:?} of the closure's end")
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Deed { detail, ..Deed::default() })
+    }
+
+    fn watch(&self, member: &MemberView) -> Result<Away> {
+        let seen = Arc::new(AtomicBool::new(false));
+        let Some(endpoint) = &member.endpoint else { return Ok(Away { seen, watcher: None }) };
+        let (node, flag) = (self.cluster.node(endpoint)?, Arc::clone(&seen));
+        let watcher = tokio::spawn(async move {
+            loop {
+                let deadline = Instant::now() + Duration::from_secs(1);
+                if let Err(error) = node.status(deadline).await
+                    && error.sent() != Some(Sent::Answered)
+                {
+                    flag.store(true, Ordering::Relaxed);
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Ok(Away { seen, watcher: Some(watcher) })
+    }
+
+    /// Fails when the process of the member that is awaited has ended, with what its log says.
+    pub(super) async fn still_runs(&self, action: &Action) -> Result<()> {
+        let name = match action {
+            Action::StartMember { name, .. } | Action::RestartMember { name, .. } if !self.hands.closure() => name,
+            _ => return Ok(()),
+        };
+        let Ok(host) = self.host(name) else { return Ok(()) };
+        let ended = matches!(host.look(self.ctx).await, Ok(seen) if seen.process == Process::Stopped);
+        if !ended {
+            return Ok(());
+        }
+        let log = host.last_log(self.ctx).await.unwrap_or_default();
+        Err(Ended { member: name.clone(), host: host.describe(), log }.into())
+    }
+}
+
+/// How long a member that a closure restarts may take to go away, after the closure's end: a reboot takes some seconds to begin.
+const GOES_AWAY: Duration = Duration::from_secs(5);
+
+/// Whether a member was away since it is watched.
+struct Away {
+    seen: Arc<AtomicBool>,
+    watcher: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Away {
+    fn seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.abort();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Carrying out an approved plan. Before each step it looks again; what is true already is not done again; and an answer that is
+//! lost is found out by reading, never by repeating. In reading order: `run` takes one step, `send` asks a server for it, `host`
+//! a host, and `check` does what only looks.
+
+mod check;
+mod host;
+mod run;
+mod send;
+
+use std::time::{Duration, Instant};
+
+use tracing::Instrument;
+
+use crate::change::guard::Approved;
+use crate::change::journal::{Entry, Journal};
+use crate::change::lock::Lock;
+use crate::change::plan::{Action, Plan, Step};
+use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table};
+use crate::change::stopped::Stopped;
+use crate::change::view::ClusterView;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::value::{Value, to_value};
+pub use host::Hands;
+use run::{Run, Taken, start_configuration};
+
+/// Carries out a plan.
+///
+/// # Errors
+/// [`Stopped`], with the report so far, when a step failed or Ctrl-C was pressed; an error of the journal before anything was
+/// changed; another change that takes members away is under way.
+pub async fn execute(
+    ctx: &Context<'_>,
+    approved: Approved,
+    before: &ClusterView,
+    bound: Duration,
+    hands: Hands,
+) -> Result<ChangeReport> {
+    let plan = approved.plan();
+    let mut journal = Journal::start(&ctx.places().state, plan.operation)?;
+    let resumes = ctx.memory().map(|memory| memory.run.as_str());
+    journal.write(Entry::Plan { plan, allow: approved.allow(), resumes })?;
+    let mut report = start_report(plan, before, &journal);
+    // Only one change at a time may take members away, whoever makes it.
+    let lock = match plan.steps.iter().any(|step| step.action.takes_away()) {
+        true => Some(Lock::take(ctx, plan, journal.id(), bound).await.map_err(Error::before_sending)),
+        false => None,
+    };
+    let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
+    let mut run = Run::new(ctx, &approved, before, bound, hands)?;
+    let done = steps(&mut run, plan, before, &mut journal, &mut report).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    if let Err(error) = done {
+        // The error says more than a journal that cannot be closed any more.
+        let _ = journal.write(Entry::End { ok: false });
+        return Err(stopped(&run, report, error).await);
+    }
+    // Every step is journalled already, so a last line that is missing loses nothing.
+    let _ = journal.write(Entry::End { ok: true });
+    // Everything was done, and was seen to be; who cannot look once more still has that to tell.
+    let after = run.last_look().await;
+    report.ok = true;
+    report.after = Quorum::of(&after);
+    report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
+    report.start = start(plan, &run, &after);
+    Ok(report)
+}
+
+/// Takes the steps in order, until one ends the run.
+async fn steps(
+    run: &mut Run<'_, '_>,
+    plan: &Plan,
+    before: &ClusterView,
+    journal: &mut Journal,
+    report: &mut ChangeReport,
+) -> Result<()> {
+    for (at, step) in plan.steps.iter().enumerate() {
+        let number = at + 1;
+        run.ctx.emit(&Event::Step { number, of: plan.steps.len(), step: describe(step, before) });
+        let mut taken = Ok(());
+        if let Some(first) = run.hand_over_first(&step.action).await {
+            taken = one(run, &first, number, before, journal, report).await;
+        }
+        if taken.is_ok() {
+            taken = one(run, step, number, before, journal, report).await;
+        }
+        if let Err(error) = taken {
+            let rest = plan.steps.iter().skip(number).map(|step| skipped(step, before));
+            report.steps.extend(rest);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Takes one step, and writes down what came of it.
+async fn one(
+    run: &mut Run<'_, '_>,
+    step: &Step,
+    number: usize,
+    before: &ClusterView,
+    journal: &mut Journal,
+    report: &mut ChangeReport,
+) -> Result<()> {
+    let start = Instant::now();
+    run.asked = None;
+    let span = tracing::info_span!("step", number, step = step.action.word());
+    let taken = run.take(step, number, journal).instrument(span.clone()).await;
+    let Taken { outcome, detail, result, error } = taken.unwrap_or_else(Taken::failed);
+    let written = journal.write(Entry::Outcome { number, outcome: outcome.word(), detail: &detail, result: &result });
+    run.ctx.emit(&Event::Outcome { number, step: step.action.word().to_owned(), outcome, detail: detail.clone() });
+    let (member, endpoint) = (run.member(step, before), run.asked.as_ref().map(tracing::field::display));
+    tracing::info!(parent: &span, member, endpoint, took = ?start.elapsed(), outcome = outcome.word(), "step");
+    let (target, took) = (step.action.target_label(before), start.elapsed().into());
+    report.steps.push(TakenStep { step: step.action.word().to_owned(), target, outcome, took, detail, result });
+    error.or(written.err()).map_or(Ok(()), Err)
+}
+
+fn start_report(plan: &Plan, before: &ClusterView, journal: &Journal) -> ChangeReport {
+    ChangeReport {
+        operation: plan.operation.to_owned(),
+        cluster_id: plan.cluster_id,
+        executed: true,
+        ok: false,
+        plan: plan_table(plan, before),
+        refusals: Vec::new(),
+        steps: Vec::new(),
+        before: Quorum::of(before),
+        after: Quorum::of(before),
+        journal: Some(journal.path().to_string_lossy().into_owned()),
+        member_id: None,
+        start: None,
+    }
+}
+
+fn describe(step: &Step, view: &ClusterView) -> String {
+    format!("{} {}", step.action.word(), step.action.target_label(view)).trim_end().to_owned()
+}
+
+fn skipped(step: &Step, view: &ClusterView) -> TakenStep {
+    TakenStep {
+        step: step.action.word().to_owned(),
+        target: step.action.target_label(view),
+        outcome: Outcome::Skipped,
+        took: Duration::ZERO.into(),
+        detail: String::new(),
+        result: None,
+    }
+}
+
+/// Returns what the member that the plan added is started with.
+fn start(plan: &Plan, run: &Run<'_, '_>, after: &ClusterView) -> Option<Value> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::AddMember { name, .. } => start_configuration(name, run.added?, after).map(Value::Record),
+        _ => None,
+    })
+}
+
+async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> Error {
+    let after = run.last_look().await;
+    report.after = Quorum::of(&after);
+    report.member_id = run.added;
+    report.start = start(run.plan(), run, &after);
+    let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
+    Stopped {
+        operation: report.operation.clone(),
+        done: done.min(report.plan.len()),
+        of: report.plan.len(),
+        report: to_value(&report).ok(),
+        source: error,
+    }
+    .into()
+}

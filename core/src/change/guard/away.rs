@@ -1,0 +1,117 @@
+//! Guards of what takes a member away for a while, and of what is done on its host.
+
+use super::membership::relies_on_corrupt;
+use super::{Code, Refusal, refusal};
+use crate::change::plan::{Who, label};
+use crate::change::view::{ClusterView, MemberView};
+use crate::host::{Data, Process};
+use crate::id::MemberId;
+use crate::version::Version;
+
+/// How many log entries the other members may be behind when one is taken away. Members are not asked in the same instant, so
+/// under many writes they always seem to be some behind.
+pub(crate) const MAX_OTHERS_LAG: i64 = 1_000;
+
+/// Since these versions a snapshot that a member applies while it is defragmented does not damage its data (etcd pull requests
+/// 20650 and 20653).
+const DEFRAG_WHILE_CATCHING_UP: &[Version] = &[Version::new(3, 5, 23), Version::new(3, 6, 5)];
+/// Since these versions a defragmentation that ends in a crash does not damage data (etcd pull request 14685); lines before 3.5
+/// do not have the fault.
+const DEFRAG_KEEPS_INDEX: &[Version] = &[Version::new(3, 5, 6), Version::new(3, 6, 0)];
+
+pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    relies_on_corrupt(view, id, refusals);
+    others_serve(view, id, refusals);
+    others_follow(view, id, refusals);
+    versions_are_near(view, refusals);
+}
+
+pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    check_restart(view, id, refusals);
+    let Some(target) = view.get(id) else { return };
+    if target.member.is_learner {
+        let message = "it is a learner, and etcd defragments none";
+        refusals.push(refusal(Code::ServerWouldRefuse, message, "promote it first, or leave it out"));
+    }
+    let Some(version) = target.version() else { return };
+    let old = version >= Version::new(3, 5, 0);
+    if old && !version.has(DEFRAG_KEEPS_INDEX) {
+        let message = format!("etcd {version} can lose entries when it ends while it is defragmented");
+        refusals.push(refusal(Code::KnownCorruption, message, "upgrade it to 3.5.6 or newer first"));
+    }
+    let behind = view.members.iter().find(|m| catching_up(view, m));
+    if let (true, false, Some(behind)) = (old, version.has(DEFRAG_WHILE_CATCHING_UP), behind) {
+        let who = label(view, behind.member.id);
+        let message = format!("{who} is catching up, and etcd {version} can damage data that arrives while it is defragmented");
+        refusals.push(refusal(Code::KnownCorruption, message, "wait until it has caught up, or upgrade to 3.5.23 or 3.6.5"));
+    }
+}
+
+fn catching_up(view: &ClusterView, member: &MemberView) -> bool {
+    view.lag(member).is_none_or(|lag| lag > MAX_OTHERS_LAG)
+}
+
+fn others_serve(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    let sick: Vec<_> = view.voters().filter(|m| m.member.id != id && !m.serves()).map(|m| m.member.label()).collect();
+    if !sick.is_empty() {
+        let message = format!("another voter does not serve: {}", sick.join(", "));
+        let remedy = "bring it back first; `health` says what is wrong with it";
+        refusals.push(refusal(Code::OthersUnhealthy, message, remedy));
+    }
+}
+
+fn others_follow(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+    let others = view.members.iter().filter(|m| m.member.id != id);
+    let behind = others.filter_map(|m| view.lag(m).map(|lag| (m, lag))).find(|(_, lag)| *lag > MAX_OTHERS_LAG);
+    if let Some((behind, lag)) = behind {
+        let who = behind.member.label();
+        let message = format!("{who} is {lag} log entries behind; while one is away at most {MAX_OTHERS_LAG} are safe");
+        refusals.push(refusal(Code::OthersLagging, message, "wait until it has caught up; `status` shows its lag"));
+    }
+}
+
+fn versions_are_near(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    let minors = || view.members.iter().filter_map(MemberView::version).map(|v| (v.major, v.minor));
+    if let (Some(oldest), Some(newest)) = (minors().min(), minors().max())
+        && (oldest.0 != newest.0 || newest.1 - oldest.1 > 1)
+    {
+        let message = format!("members run etcd {}.{} and {}.{}", oldest.0, oldest.1, newest.0, newest.1);
+        let remedy = "etcd supports members of two neighbouring minor versions; upgrade the oldest first";
+        refusals.push(refusal(Code::VersionSkew, message, remedy));
+    }
+}
+
+/// Data are moved aside when they belong to nobody in the cluster any more. A member that has started once and loses its data
+/// cannot come back (etcd issues 10254, 20269 and 21178), so the id in its data dir decides, and not what was done before.
+pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Refusal>) {
+    let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
+    if host.process == Process::Running {
+        let message = format!("the process of {name} runs on its host, with its data open");
+        refusals.push(refusal(Code::ProcessRuns, message, "stop it first"));
+    }
+    let (message, remedy) = match &host.data {
+        Data::Of { cluster, .. } if *cluster != view.cluster_id => {
+            let message = format!("the data of {name} on its host belong to another cluster, {cluster}");
+            (message, "look whether the profile names the right host and data dir")
+        }
+        Data::Of { member, .. } if view.get(*member).is_some() => {
+            let message = format!("the data of {name} on its host are those of {}, which is a member", label(view, *member));
+            (message, "remove that member first; one that has started cannot come back without its data")
+        }
+        Data::Unknown(why) => (format!("nobody can tell whose data {name} has: {why}"), "look at its data dir"),
+        _ => return,
+    };
+    refusals.push(refusal(Code::DataInUse, message, remedy));
+}
+
+/// A member is started on its own data, or on none.
+pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], refusals: &mut Vec<Refusal>) {
+    let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
+    let expected = Who::At(peer_urls.to_vec()).find(view).map(|m| m.member.id);
+    if let (Data::Of { member, cluster }, Some(expected)) = (&host.data, expected)
+        && (*member != expected || *cluster != view.cluster_id)
+    {
+        let message = format!("the data of {name} on its host are those of member {member} of cluster {cluster}");
+        refusals.push(refusal(Code::DataInUse, message, "move them aside first"));
+    }
+}

@@ -1,0 +1,240 @@
+//! What journals tell: which changes were made, how each ended, and what a run that was interrupted had done.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::change::journal::folder;
+use crate::change::plan::Action;
+use crate::error::{Fault, Result, suggest};
+use crate::id::ClusterId;
+
+crate::choice! {
+    /// How a run stands.
+    pub enum RunState {
+        /// It goes on.
+        Running = "running",
+        /// Every step came true.
+        Done = "done",
+        /// It stopped before its end, and said so.
+        Stopped = "stopped",
+        /// It ended without a word: its program or its machine died.
+        Interrupted = "interrupted",
+        /// It came to its end in a later run.
+        Resumed = "resumed",
+    }
+}
+
+/// A run, as its journal tells it.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// Its name.
+    pub id: String,
+    /// When it began, as RFC 3339.
+    pub started: String,
+    /// The operation.
+    pub operation: String,
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// The arguments with which it is planned again.
+    pub again: serde_json::Map<String, Json>,
+    /// The refusals that its caller allowed.
+    pub allow: Vec<String>,
+    /// The run that it went on with.
+    pub resumes: Option<String>,
+    /// How many steps were planned.
+    pub planned: usize,
+    /// The steps that were begun or passed over, in order.
+    pub steps: Vec<StepRecord>,
+    /// How it stands.
+    pub state: RunState,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone)]
+pub struct StepRecord {
+    /// Its place in the plan, counted from one.
+    pub number: i64,
+    /// The action, as it was journalled.
+    pub action: Json,
+    /// What came of it; none where the run ended before that was known.
+    pub outcome: Option<String>,
+    /// More about it.
+    pub detail: String,
+    /// When that was written, as RFC 3339.
+    pub time: String,
+}
+
+#[derive(Deserialize)]
+struct PlanLine {
+    operation: String,
+    cluster_id: ClusterId,
+    steps: Vec<Json>,
+    #[serde(default)]
+    again: serde_json::Map<String, Json>,
+}
+
+impl RunRecord {
+    /// Reads a journal. A last line that was cut short by a crash is passed over.
+    fn read(path: &Path) -> Option<Self> {
+        let id = path.file_stem()?.to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path).ok()?;
+        let lines: Vec<Json> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
+        let word = |line: &Json, name: &str| line.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let first = lines.first().filter(|line| word(line, "entry") == "plan")?;
+        let plan = PlanLine::deserialize(first.get("plan")?).ok()?;
+        let list = |name: &str| first.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+        let planned = plan.steps.into_iter().map(action_of).collect::<Vec<_>>();
+        let mut run = RunRecord {
+            id,
+            started: word(first, "time"),
+            operation: plan.operation,
+            cluster_id: plan.cluster_id,
+            again: plan.again,
+            allow: list("allow").iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+            resumes: first.get("resumes").and_then(Json::as_str).map(str::to_owned),
+            planned: planned.len(),
+            steps: Vec::new(),
+            state: if is_held(path) { RunState::Running } else { RunState::Interrupted },
+        };
+        for line in lines.get(1..).unwrap_or_default() {
+            let number = line.get("number").and_then(Json::as_i64).unwrap_or_default();
+            let time = word(line, "time");
+            match word(line, "entry").as_str() {
+                "intent" => {
+                    let action = line.get("step").cloned().map(action_of).unwrap_or_default();
+                    run.steps.push(StepRecord { number, action, outcome: None, detail: String::new(), time });
+                }
+                "outcome" => {
+                    let (outcome, detail) = (Some(word(line, "outcome")), word(line, "detail"));
+                    match run.steps.last_mut().filter(|step| step.number == number && step.outcome.is_none()) {
+                        Some(step) => (step.outcome, step.detail, step.time) = (outcome, detail, time),
+                        None => {
+                            let at = usize::try_from(number - 1).ok();
+                            let action = at.and_then(|at| planned.get(at)).cloned().unwrap_or_default();
+                            run.steps.push(StepRecord { number, action, outcome, detail, time });
+                        }
+                    }
+                }
+                "end" => {
+                    let ok = line.get("ok").and_then(Json::as_bool) == Some(true);
+                    run.state = if ok { RunState::Done } else { RunState::Stopped };
+                }
+                _ => {}
+            }
+        }
+        Some(run)
+    }
+
+    /// Returns how many steps came true.
+    pub fn done(&self) -> usize {
+        self.steps.iter().filter(|step| matches!(step.outcome.as_deref(), Some("done" | "already"))).count()
+    }
+}
+
+/// Leaves the reason out: the same step may be planned for another one.
+fn action_of(mut step: Json) -> Json {
+    if let Some(fields) = step.as_object_mut() {
+        fields.remove("reason");
+    }
+    step
+}
+
+fn is_held(path: &Path) -> bool {
+    let lock = File::open(path).map(|file| file.try_lock());
+    matches!(lock, Ok(Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Returns every run that journals below a state folder tell of, the newest first.
+pub fn runs(state: &Path) -> Vec<RunRecord> {
+    let files = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
+    let paths = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    let mut runs: Vec<_> = paths.filter_map(|path| RunRecord::read(&path)).collect();
+    runs.sort_by(|a, b| (&b.started, &b.id).cmp(&(&a.started, &a.id)));
+    let finished: Vec<String> = runs.iter().filter(|run| run.state == RunState::Done).filter_map(|run| run.resumes.clone()).collect();
+    let mut over = finished;
+    // A run that went on with another, and was gone on with itself, settles both.
+    while let Some(id) = over.pop() {
+        if let Some(run) = runs.iter_mut().find(|run| run.id == id && run.state != RunState::Done) {
+            run.state = RunState::Resumed;
+            over.extend(run.resumes.clone());
+        }
+    }
+    runs
+}
+
+/// Finds a run by its name, or by a beginning that no other run has.
+///
+/// # Errors
+/// There is none, or more than one.
+pub fn find(state: &Path, wanted: &str) -> Result<RunRecord> {
+    let mut all = runs(state);
+    if let Some(at) = all.iter().position(|run| run.id == wanted) {
+        return Ok(all.swap_remove(at));
+    }
+    let ids: Vec<String> = all.iter().map(|run| run.id.clone()).collect();
+    let mut found: Vec<_> = all.into_iter().filter(|run| !wanted.is_empty() && run.id.starts_with(wanted)).collect();
+    match (found.len(), found.pop()) {
+        (1, Some(run)) => Ok(run),
+        (0, _) => {
+            let known: Vec<&str> = ids.iter().map(String::as_str).collect();
+            Err(NoSuchRun { wanted: wanted.to_owned(), several: false, suggestion: suggest(wanted, &known) }.into())
+        }
+        _ => Err(NoSuchRun { wanted: wanted.to_owned(), several: true, suggestion: None }.into()),
+    }
+}
+
+/// No run is meant, or more than one.
+#[derive(Debug, thiserror::Error)]
+#[error("{} run is named {wanted:?}", if *several { "more than one" } else { "no" })]
+pub struct NoSuchRun {
+    wanted: String,
+    several: bool,
+    suggestion: Option<String>,
+}
+
+impl Fault for NoSuchRun {
+    fn code(&self) -> &'static str {
+        if self.several { "run_ambiguous" } else { "run_not_found" }
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("id")
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match &self.suggestion {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`change list` names the runs; a beginning that no other has is enough".to_owned(),
+        })
+    }
+}
+
+/// What runs that were interrupted had done, for the one that goes on with them.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// The run that is gone on with.
+    pub run: String,
+    done: Vec<Json>,
+}
+
+impl Memory {
+    /// Gathers what a run and those that it went on with had done.
+    pub fn of(state: &Path, run: &RunRecord) -> Self {
+        let mut memory = Memory { run: run.id.clone(), done: Vec::new() };
+        let mut next = Some(run.clone());
+        while let Some(run) = next {
+            let done = run.steps.into_iter().filter(|step| step.outcome.as_deref() == Some("done"));
+            memory.done.extend(done.map(|step| step.action));
+            next = run.resumes.and_then(|id| RunRecord::read(&folder(state).join(format!("{id}.jsonl"))));
+        }
+        memory
+    }
+
+    /// Says whether an action was done before.
+    pub fn has_done(&self, action: &Action) -> bool {
+        serde_json::to_value(action).is_ok_and(|action| self.done.contains(&action))
+    }
+}
