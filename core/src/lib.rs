@@ -3,7 +3,7 @@
 //! In reading order: what an operation is ([`card`], [`operation`], [`args`], [`report`]), the list of all of them
 //! ([`catalogue`]), values ([`value`], [`units`], [`id`]), the nouns ([`member`], [`endpoint`], [`profile`]), what every call
 //! carries ([`context`], [`event`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster ([`change`]),
-//! the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
+//! the members' hosts ([`host`]), the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BadSettings, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, Secret, Settings, Tls, User, env};
+use super::{BadSettings, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, Settings, Tls, env, hosts, user};
 use crate::args::{Args, BadArgument, complete};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Fault, Result, suggest};
@@ -92,6 +92,19 @@ enum Layer<'a> {
     Profile(&'a str),
 }
 
+impl Layer<'_> {
+    /// Says where a setting stands; a flag stands in the call itself.
+    fn place(self, setting: Option<&str>) -> Option<String> {
+        Some(match self {
+            Layer::Flags => return None,
+            Layer::Environment => format!("the variable {}", env::variable(setting).unwrap_or("ETCDCTL_*")),
+            Layer::Shell => "$env.config.plugins.etcd".to_owned(),
+            Layer::File(path) => path.display().to_string(),
+            Layer::Profile(name) => format!("the profile {name:?}"),
+        })
+    }
+}
+
 fn without_profiles(layer: &Record) -> Record {
     layer.iter().filter(|(name, _)| *name != "profiles").map(|(n, v)| (n.to_owned(), v.clone())).collect()
 }
@@ -155,6 +168,7 @@ fn from_toml(name: &str, value: toml::Value, folder: &Path) -> Value {
 /// Checks one layer, so that an error names the layer, and makes its paths absolute.
 fn checked(mut layer: Record, which: Layer<'_>, places: &Places) -> Result<Record> {
     let password = layer.remove("password");
+    let hosts = layer.remove("hosts").filter(|hosts| *hosts != Value::Null);
     let given: Vec<String> =
         layer.iter().filter(|(_, v)| **v != Value::Null).map(|(name, _)| name.to_owned()).collect();
     let whole = complete(&[Settings::PARAMS], layer, &|path| places.absolute(path)).map_err(|e| e.in_layer(which))?;
@@ -165,6 +179,11 @@ fn checked(mut layer: Record, which: Layer<'_>, places: &Places) -> Result<Recor
         None | Some(Value::Null) => {}
         Some(Value::Text(text)) => kept.insert("password", Value::Text(text)),
         Some(_) => return Err(BadArgument::invalid("password", "should be text", "give it as text").in_layer(which)),
+    }
+    if let Some(hosts) = hosts {
+        // Whose name stands in for a sandbox's is known only when all layers are joined.
+        hosts::read(&hosts, Some("")).map_err(|(part, error)| error.in_part(&part, which))?;
+        kept.insert("hosts", hosts);
     }
     Ok(kept)
 }
@@ -184,24 +203,27 @@ fn check(settings: &Settings) -> Result<(), BadArgument> {
 
 trait InLayer {
     fn in_layer(self, layer: Layer<'_>) -> Error;
+
+    /// The same for a part of a setting that is a tree.
+    fn in_part(self, part: &str, layer: Layer<'_>) -> Error;
 }
 
 impl InLayer for BadArgument {
     fn in_layer(self, layer: Layer<'_>) -> Error {
-        let place = match layer {
-            // A flag is an argument of the call, and its error points at the flag itself.
-            Layer::Flags => return self.into(),
-            Layer::Environment => format!("the variable {}", env::variable(self.argument()).unwrap_or("ETCDCTL_*")),
-            Layer::Shell => "$env.config.plugins.etcd".to_owned(),
-            Layer::File(path) => path.display().to_string(),
-            Layer::Profile(name) => format!("the profile {name:?}"),
-        };
+        // A flag is an argument of the call, and its error points at the flag itself.
+        let Some(place) = layer.place(self.argument()) else { return self.into() };
+        BadSettings::Layer { place, source: self }.into()
+    }
+
+    fn in_part(self, part: &str, layer: Layer<'_>) -> Error {
+        let place = layer.place(self.argument()).map_or_else(|| part.to_owned(), |place| format!("{part} in {place}"));
         BadSettings::Layer { place, source: self }.into()
     }
 }
 
 fn build(mut merged: Record, name: Option<String>) -> Result<Profile> {
     let password = merged.remove("password");
+    let hosts = merged.remove("hosts");
     let whole = complete(&[Settings::PARAMS], merged, &|path| PathBuf::from(path))?;
     let settings = Settings::read(whole)?;
     let Settings { endpoints, cacert, cert, key, server_name, tls_pin, user, password_file, cluster_id, .. } = settings;
@@ -213,6 +235,8 @@ fn build(mut merged: Record, name: Option<String>) -> Result<Profile> {
             parsed.push(endpoint);
         }
     }
+    let hosts = hosts.map(|hosts| hosts::read(&hosts, name.as_deref())).transpose();
+    let hosts = hosts.map_err(|(part, error)| error.in_part(&part, Layer::Flags))?;
     let assumed = parsed.is_empty();
     if assumed {
         parsed.push(Endpoint::parse("127.0.0.1:2379", tls.is_set())?);
@@ -221,47 +245,14 @@ fn build(mut merged: Record, name: Option<String>) -> Result<Profile> {
     Ok(Profile {
         name,
         endpoints: parsed,
-        user: read_user(user, password, password_file.as_deref())?,
+        user: user::read(user, password, password_file.as_deref())?,
         tls,
         cluster_id,
         timeout: span(settings.timeout, DEFAULT_TIMEOUT),
         connect_timeout: span(settings.connect_timeout, DEFAULT_CONNECT_TIMEOUT),
         assumed,
+        hosts,
     })
-}
-
-fn read_user(user: Option<String>, password: Option<Value>, file: Option<&Path>) -> Result<Option<User>> {
-    let Some(user) = user else {
-        return match (password, file) {
-            (None, None) => Ok(None),
-            _ => {
-                Err(BadArgument::invalid("user", "is missing, although a password is given", "give the user too")
-                    .into())
-            }
-        };
-    };
-    let (name, inline) = match user.split_once(':') {
-        Some((name, password)) => (name.to_owned(), Some(password.to_owned())),
-        None => (user, None),
-    };
-    if name.is_empty() {
-        return Err(BadArgument::invalid("user", "has no name", "give NAME or NAME:PASSWORD").into());
-    }
-    let password = match (inline, file, password) {
-        (Some(password), _, _) => password,
-        (None, Some(file), _) => {
-            let unreadable = |source| BadSettings::Unreadable { path: file.to_owned(), source };
-            let text = std::fs::read_to_string(file)
-                .map_err(|source| Error::from(unreadable(source)).for_argument("password_file"))?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
-        (None, None, Some(Value::Text(password))) => password,
-        (None, None, _) => {
-            let help = "give NAME:PASSWORD, password_file, or ETCDCTL_PASSWORD";
-            return Err(BadArgument::invalid("user", "has no password", help).into());
-        }
-    };
-    Ok(Some(User { name, password: Secret::new(password) }))
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 
 mod env;
 mod error;
+mod hosts;
 mod layers;
+mod user;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::BadSettings;
+pub use hosts::{DriverKind, HostOf, HostSettings, Hosts, Runs};
 pub use layers::{Layers, SANDBOX_PROFILE, names, resolve};
 
 use crate::endpoint::Endpoint;
@@ -125,6 +128,8 @@ pub struct Profile {
     pub connect_timeout: Duration,
     /// Whether nothing said where to start, so that this machine is asked.
     pub assumed: bool,
+    /// How the members' processes are reached, where that is known.
+    pub hosts: Option<Hosts>,
 }
 
 /// The bound of a call, where nothing else was said; etcdctl's.

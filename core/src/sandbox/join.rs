@@ -6,7 +6,7 @@ use super::error::SandboxError;
 use super::ports::hold;
 use super::session::Session;
 use super::state::{StoredMember, data_dir};
-use super::{MemberRow, Sandbox, ca, is_name};
+use super::{MemberRow, Sandbox, is_name};
 use crate::args::BadArgument;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
@@ -21,13 +21,7 @@ impl Sandbox {
         {
             let mut session = self.session().await?;
             let member = session.joining(name, initial_cluster)?;
-            if self.state()?.tls {
-                ca::issue_server(&self.folder, name)?;
-            }
-            session.state.members.retain(|known| known.name != name);
-            session.state.members.push(member);
-            session.state.members.sort_by(|a, b| a.name.cmp(&b.name));
-            session.save()?;
+            session.take_in(member)?;
             session.spawn(name)?;
             self.write_profile(&session.state)?;
         }
@@ -38,25 +32,37 @@ impl Sandbox {
 
 impl Session<'_> {
     fn joining(&self, name: &str, initial_cluster: &str) -> Result<StoredMember> {
-        if !is_name(name) {
-            let help = "use letters, digits, '-', '_' and '.'";
-            return Err(BadArgument::invalid("member", "cannot be the name of a file", help).into());
-        }
+        expect_name(name)?;
         let dir = data_dir(&self.sandbox.folder, name);
-        let known = self.state.members.iter().find(|member| member.name == name);
-        if known.is_some() {
+        if self.known(name).is_some() {
             self.expect_down(name)?;
         }
         if dir.exists() {
             return Err(SandboxError::HasData { member: name.to_owned(), path: dir }.into());
         }
-        let url = peer_url(name, initial_cluster)?;
+        self.configured(name, initial_cluster, peer_url(name, initial_cluster)?, "initial_cluster")
+    }
+
+    fn known(&self, name: &str) -> Option<&StoredMember> {
+        self.state.members.iter().find(|member| member.name == name)
+    }
+
+    /// Returns what a member is started with that joins at a peer URL; the argument is the one that names the URL.
+    pub(super) fn configured(
+        &self,
+        name: &str,
+        initial_cluster: &str,
+        url: &str,
+        argument: &str,
+    ) -> Result<StoredMember> {
+        expect_name(name)?;
+        let known = self.known(name);
         let mut member = match known {
             Some(member) => member.clone(),
             None => self.new_member(name)?,
         };
         if known.is_none_or(|known| self.state.peer_url(known) != url) {
-            member.peer_port = self.local_port(url)?;
+            member.peer_port = self.local_port(url, argument)?;
             member.advertise_peer = None;
         }
         member.initial_cluster = initial_cluster.to_owned();
@@ -84,12 +90,12 @@ impl Session<'_> {
     }
 
     /// Returns the port of a peer URL, which has to be one of this machine and of the sandbox's scheme.
-    fn local_port(&self, url: &str) -> Result<u16, BadArgument> {
+    fn local_port(&self, url: &str, argument: &str) -> Result<u16, BadArgument> {
         let expected = self.state.url(2380);
         let wrong = || {
             let problem =
                 format!("has the peer URL {url:?}, where a sandbox can listen only at one such as {expected}");
-            BadArgument::invalid("initial_cluster", problem, "add the member with such a URL")
+            BadArgument::invalid(argument, problem, "add the member with such a URL")
         };
         let endpoint = Endpoint::parse(url, self.state.tls).map_err(|_| wrong())?;
         if endpoint.tls() != self.state.tls || endpoint.host() != "127.0.0.1" {
@@ -97,6 +103,12 @@ impl Session<'_> {
         }
         Ok(endpoint.port())
     }
+}
+
+/// Holds that a name can become part of a path.
+fn expect_name(name: &str) -> Result<(), BadArgument> {
+    let help = "use letters, digits, '-', '_' and '.'";
+    if is_name(name) { Ok(()) } else { Err(BadArgument::invalid("member", "cannot be the name of a file", help)) }
 }
 
 /// Finds the peer URL of a member in a start configuration.

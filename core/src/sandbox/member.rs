@@ -114,6 +114,13 @@ impl Member {
         lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
     }
 
+    /// Returns the last lines of its last process's log, up to the one that says why it ended.
+    pub(crate) fn end_of_log(&self, count: usize) -> Result<Vec<String>> {
+        let state = self.sandbox.state()?;
+        let from = self.sandbox.find(&state, &self.name)?.log_from;
+        Ok(log::end(&log::lines(&self.log(), from), count))
+    }
+
     /// Returns how it stands now.
     ///
     /// # Errors

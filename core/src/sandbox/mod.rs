@@ -3,7 +3,8 @@
 //!
 //! A sandbox is a folder. Everything that is known about it lies there, so that any later command finds its members, and so
 //! that the processes may outlive whoever started them. In reading order: [`Sandbox`] and [`Member`] are what a caller holds;
-//! `session` is the right to change one, and what can be done with it; `start` and `breakage` are the two long stories;
+//! `session` is the right to change one, and what can be done with it; `start` and `breakage` are the two long stories; `host`
+//! is how a change stops and starts members;
 //! `state`, `process`, `etcd`, `ports`, `ca`, `log` and `files` are what they are made of.
 
 mod breakage;
@@ -12,6 +13,7 @@ mod error;
 mod etcd;
 mod files;
 mod guard;
+mod host;
 mod join;
 mod log;
 mod member;

@@ -5,7 +5,7 @@ use super::state::State;
 use super::{Sandbox, ca};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::profile::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Profile, SANDBOX_PROFILE, Secret, Tls, User};
+use crate::profile::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Hosts, Profile, SANDBOX_PROFILE, Secret, Tls, User};
 
 /// Who clients are where they have to say it.
 pub(super) const USER: &str = "root";
@@ -34,6 +34,7 @@ impl Sandbox {
             timeout: DEFAULT_TIMEOUT,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             assumed: false,
+            hosts: Some(Hosts::Sandbox { name: self.name.clone() }),
         })
     }
 
@@ -55,6 +56,9 @@ impl Sandbox {
             table.insert("user".to_owned(), text(USER.to_owned()));
             table.insert("password".to_owned(), text(password.clone()));
         }
+        let hosts = [("driver", "sandbox"), ("sandbox", self.name())];
+        let hosts = hosts.map(|(name, value)| (name.to_owned(), text(value.to_owned())));
+        table.insert("hosts".to_owned(), toml::Value::Table(hosts.into_iter().collect()));
         let content = toml::to_string(&table).map_err(Error::internal)?;
         Ok(write_private(&self.folder.join(SANDBOX_PROFILE), content.as_bytes())?)
     }

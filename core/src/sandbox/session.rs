@@ -94,11 +94,16 @@ impl<'a> Session<'a> {
 
     /// Stops members: politely, and then not.
     pub(super) async fn stop(&mut self, names: &[String]) -> Result<()> {
+        self.stop_within(names, GRACE).await
+    }
+
+    /// The same, for as long politely as is said.
+    pub(super) async fn stop_within(&mut self, names: &[String], grace: Duration) -> Result<()> {
         self.signal(names, Signal::TERM)?;
         // A paused process takes note of the signal only when it goes on.
         self.signal(names, Signal::CONT)?;
         let told = || format!("{} told to stop; `sandbox list` shows how far that has come", were(names));
-        match self.wait_ended(names, GRACE).await {
+        match self.wait_ended(names, grace).await {
             Err(error) if error.code() == TimedOut::CODE => self.kill(names).await?,
             other => other.map_err(cut(told))?,
         }

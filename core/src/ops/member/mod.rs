@@ -20,7 +20,7 @@ pub(crate) fn find<'v>(view: &'v ClusterView, wanted: &MemberRef) -> Result<&'v 
 
 /// Reads peer URLs. They go into the membership list as they are written, and a wrong one can cost a small cluster its quorum,
 /// so each has to say its scheme and its port.
-pub(crate) fn peer_urls(given: &[String]) -> Result<Vec<String>> {
+pub(crate) fn peer_urls(given: &[String]) -> Result<Vec<String>, BadArgument> {
     let invalid = |problem: String| {
         let help = "give URLs such as https://host:2380, each with its scheme and port";
         BadArgument::invalid("peer_urls", problem, help)
@@ -29,18 +29,18 @@ pub(crate) fn peer_urls(given: &[String]) -> Result<Vec<String>> {
     for url in given.iter().flat_map(|entry| entry.split(',')).map(|url| url.trim().trim_end_matches('/')) {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| invalid(format!("has {url:?} without a scheme")))?;
         if !matches!(scheme, "http" | "https") {
-            return Err(invalid(format!("has {url:?} with the scheme {scheme:?}")).into());
+            return Err(invalid(format!("has {url:?} with the scheme {scheme:?}")));
         }
         // The last colon of an IPv6 address in brackets is inside the brackets unless a port follows.
         let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.contains(']'));
         if Endpoint::parse(url, false).is_err() || !has_port {
-            return Err(invalid(format!("has {url:?}, which is not scheme, host and port")).into());
+            return Err(invalid(format!("has {url:?}, which is not scheme, host and port")));
         }
         if !urls.iter().any(|known| known == url) {
             urls.push(url.to_owned());
         }
     }
-    if urls.is_empty() { Err(invalid("is empty".to_owned()).into()) } else { Ok(urls) }
+    if urls.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(urls) }
 }
 
 /// Chooses who should lead: the healthy voter with the smallest lag, other than the one who leads now.
@@ -76,7 +76,7 @@ mod tests {
     #[case(&["http://u:p@a:1"])]
     fn refuses(#[case] given: &[&str]) {
         let given: Vec<String> = given.iter().map(|url| (*url).to_owned()).collect();
-        let error = peer_urls(&given).unwrap_err();
+        let error = crate::Error::from(peer_urls(&given).unwrap_err());
         assert_eq!((error.code(), error.argument()), ("invalid_argument", Some("peer_urls")));
     }
 }

@@ -95,6 +95,7 @@ fn profile(endpoint: &str, tls: Tls) -> Profile {
         timeout: TIMEOUT,
         connect_timeout: CONNECT,
         assumed: false,
+        hosts: None,
     }
 }
 

@@ -1,0 +1,170 @@
+//! How a member's process is stopped and started, and its data dir moved aside. A cluster cannot do that by itself, so a profile
+//! says under `hosts` how it is done for each member.
+//!
+//! Nothing here decides whether it may be done: that is the business of `change`. A driver only does it, and returns when it
+//! has been seen to be done. No driver ever deletes data.
+
+mod data;
+mod sandbox;
+mod start;
+
+use std::time::Duration;
+
+pub use start::StartConfiguration;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::{ClusterId, MemberId};
+use crate::places::Places;
+use crate::profile::{Hosts, Profile};
+
+/// How many lines of a log are shown to whoever wants to know why a process ended.
+const LINES: usize = 20;
+
+/// Whether a member's process is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// It is; it need not answer.
+    Running,
+    /// It is not.
+    Stopped,
+    /// That could not be found out.
+    Unknown,
+}
+
+/// Whose data lie in a member's data dir.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// There are none: the member would start as a new one.
+    None,
+    /// Those of a member, by its id and that of its cluster. The id need not be in the cluster any more.
+    Of {
+        /// The member.
+        member: MemberId,
+        /// Its cluster.
+        cluster: ClusterId,
+    },
+    /// That could not be found out; this is why.
+    Unknown(String),
+}
+
+/// What is seen of a member on its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostView {
+    /// The member's name, as the profile has it.
+    pub name: String,
+    /// Whether its process is there.
+    pub process: Process,
+    /// Whose data it has.
+    pub data: Data,
+}
+
+/// The driver of one member.
+#[derive(Debug, Clone)]
+pub struct Host {
+    member: String,
+    driver: Driver,
+}
+
+#[derive(Debug, Clone)]
+enum Driver {
+    Sandbox(sandbox::Driver),
+}
+
+impl Host {
+    /// Finds the driver of a member by name; none when the profile says nothing about this member.
+    ///
+    /// # Errors
+    /// The profile names a sandbox that does not exist.
+    pub fn of(profile: &Profile, places: &Places, member: &str) -> Result<Option<Host>> {
+        let driver = match &profile.hosts {
+            None => return Ok(None),
+            Some(Hosts::Members(_)) => return Ok(None),
+            Some(Hosts::Sandbox { name }) => Driver::Sandbox(sandbox::Driver::new(places, name, member)?),
+        };
+        Ok(Some(Host { member: member.to_owned(), driver }))
+    }
+
+    /// Returns the member's name.
+    pub fn member(&self) -> &str {
+        &self.member
+    }
+
+    /// Returns the peer URLs that the host itself knows for the member, where it does: they are needed when the member is not
+    /// in the membership list any more.
+    pub fn peer_urls(&self) -> Option<Vec<String>> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.peer_urls(),
+        }
+    }
+
+    /// Says in words what drives the member.
+    pub fn describe(&self) -> String {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.describe(),
+        }
+    }
+
+    /// Looks at the member's process and data dir.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn look(&self, ctx: &Context<'_>) -> Result<HostView> {
+        let (process, data) = match &self.driver {
+            Driver::Sandbox(driver) => driver.look(ctx)?,
+        };
+        Ok(HostView { name: self.member.clone(), process, data })
+    }
+
+    /// Stops the member's process, and returns when it has been seen to end. One that is not there is stopped already.
+    ///
+    /// # Errors
+    /// The host cannot be asked, or the process is still there when the bound passes.
+    pub async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.stop(ctx, bound).await,
+        }
+    }
+
+    /// Starts the member's process, and returns when it runs; it need not serve yet. With a start configuration the member is
+    /// given that first. One that runs already is left alone, unless there is a configuration that would not reach it.
+    ///
+    /// # Errors
+    /// The host cannot be asked; the process ended at once, with the end of its log; it runs already, and there is a start
+    /// configuration.
+    pub async fn start(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>, bound: Duration) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.start(ctx, with, bound).await,
+        }
+    }
+
+    /// Stops the member's process if it is there, and starts it as it was started before.
+    ///
+    /// # Errors
+    /// As of [`Host::stop`] and [`Host::start`].
+    pub async fn restart(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
+        self.stop(ctx, bound).await?;
+        self.start(ctx, None, bound).await
+    }
+
+    /// Moves the member's data dir and WAL dir aside, and returns where they lie now; none when there was nothing. Nothing is
+    /// deleted.
+    ///
+    /// # Errors
+    /// The process is there, or may be; or the host cannot be asked.
+    pub async fn set_aside(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.set_aside(ctx).await,
+        }
+    }
+
+    /// Returns the last lines of the member's log, up to the one that says why it ended.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn last_log(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.last_log(ctx),
+        }
+    }
+}
