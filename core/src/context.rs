@@ -34,7 +34,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Makes the context of work that is about no cluster, for whoever uses parts of core without an operation.
     pub fn without_cluster(places: &'a Places, events: &'a dyn Fn(&Event), cancel: &Cancel) -> Self {
-        Context { cluster: None, places, cancel: cancel.clone(), hooks: &[], events }
+        Context { cluster: None, places, cancel: cancel.clone(), hooks: &[], events, memory: None }
     }
 }
 

@@ -57,6 +57,11 @@ impl Entry {
         self.takes.all()
     }
 
+    /// Says whether this changes a cluster by a plan, which can be rehearsed and resumed.
+    pub fn is_change(&self) -> bool {
+        self.all_params().any(|param| param.name == "dry_run")
+    }
+
     /// Returns the positional parameters in order.
     pub fn positional(&self) -> impl Iterator<Item = &'static Param> {
         self.takes.positional()

@@ -1,6 +1,8 @@
 //! What an operation answers. [`record!`](crate::record!) declares a row once and yields both the serialisable struct and the
 //! columns that help, tables and the reference show.
 
+use std::marker::PhantomData;
+
 use serde::Serialize;
 
 use crate::args::Kind;
@@ -95,6 +97,23 @@ impl<T: Row + Send + 'static> Report for Rows<T> {
     const SHAPE: Shape = Shape::Stream(T::COLUMNS);
     fn answer(self) -> Result<Answer> {
         Ok(Answer::Stream(self.into_stream()))
+    }
+}
+
+/// An answer of another operation's that is passed on.
+pub struct Relayed<T>(Value, PhantomData<T>);
+
+impl<T> Relayed<T> {
+    /// Passes an answer on.
+    pub fn new(answer: Value) -> Self {
+        Relayed(answer, PhantomData)
+    }
+}
+
+impl<T: Row> Report for Relayed<T> {
+    const SHAPE: Shape = Shape::Record(T::COLUMNS);
+    fn answer(self) -> Result<Answer> {
+        Ok(Answer::Value(self.0))
     }
 }
 

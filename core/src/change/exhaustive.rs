@@ -88,8 +88,13 @@ fn every_cluster(voters: u32, mut judge: impl FnMut(&ClusterView, &[State])) {
                 let mut members: Vec<_> =
                     states.iter().zip(1..).map(|(state, id)| member(id, *state, false, leader, 0)).collect();
                 members.extend(learner.map(|(state, lag)| member(9, state, true, leader, lag)));
-                let view =
-                    ClusterView { cluster_id: ClusterId(1), confirmed: leader.is_some(), members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
+                let view = ClusterView {
+                    cluster_id: ClusterId(1),
+                    confirmed: leader.is_some(),
+                    members,
+                    alarms: vec![],
+                    hosting: crate::change::view::Hosting::Nobody,
+                };
                 judge(&view, &states);
             }
         }
@@ -168,7 +173,13 @@ fn no_approved_step_costs_the_quorum(#[values(1, 2, 3, 4, 5)] voters: u32) {
 fn a_healthy_cluster_allows_what_operators_do_every_day(#[values(3, 4, 5)] voters: u64) {
     let mut members: Vec<_> = (1..=voters).map(|id| member(id, State::Healthy, false, Some(1), 0)).collect();
     members.push(member(9, State::Healthy, true, Some(1), 0));
-    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
+    let view = ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: vec![],
+        hosting: crate::change::view::Hosting::Nobody,
+    };
     let id = MemberId(2);
     for action in [
         Action::RemoveMember { id },
@@ -188,7 +199,13 @@ fn a_member_that_is_down_can_be_removed_while_the_others_hold() {
         member(2, State::Down, false, Some(1), 0),
         member(3, State::Healthy, false, Some(1), 0),
     ];
-    let view = ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
+    let view = ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: vec![],
+        hosting: crate::change::view::Hosting::Nobody,
+    };
     assert!(check(&Action::RemoveMember { id: MemberId(2) }, &view).is_empty());
     let refusals = check(&Action::RemoveMember { id: MemberId(3) }, &view);
     assert_eq!(refusals[0].code.word(), "quorum_at_risk");

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::{Error, Fault, Result, Sent};
 use crate::event::Event;
 use crate::id::LeaseId;
-use crate::sandbox::process::{Condition, Process};
 use crate::rpc::{Cluster, Node};
+use crate::sandbox::process::{Condition, Process};
 use crate::wait::{Look, TimedOut, sleep, until};
 
 /// The key that the holder writes.
@@ -35,7 +35,8 @@ struct Note {
 
 impl Note {
     fn told(&self) -> String {
-        let [run, operation, machine] = [&self.run, &self.operation, &self.machine].map(|t| crate::units::escape_word(t));
+        let [run, operation, machine] =
+            [&self.run, &self.operation, &self.machine].map(|t| crate::units::escape_word(t));
         format!("{operation}, run {run} on {machine}")
     }
 
@@ -164,7 +165,12 @@ fn nodes(cluster: &Arc<Cluster>) -> Vec<Arc<Node>> {
     let mut endpoints = cluster.seeds().to_vec();
     endpoints.extend(listed.filter_map(|url| crate::endpoint::Endpoint::parse(url, tls).ok()));
     let mut known = Vec::new();
-    endpoints.retain(|endpoint| !known.contains(endpoint) && { known.push(endpoint.clone()); true });
+    endpoints.retain(|endpoint| {
+        !known.contains(endpoint) && {
+            known.push(endpoint.clone());
+            true
+        }
+    });
     endpoints.iter().filter_map(|endpoint| cluster.node(endpoint).ok()).collect()
 }
 

@@ -30,6 +30,7 @@ pub use view::{ClusterView, Hosting};
 use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
 use crate::change::report::{Quorum, plan_table};
+use crate::change::stopped::OtherCluster;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
@@ -68,11 +69,7 @@ pub trait Change: 'static {
     }
 
     /// Says what else has to be looked at before it can be planned, and puts it into the arguments.
-    fn prepare(
-        _ctx: &Context<'_>,
-        _view: &ClusterView,
-        args: Self::Args,
-    ) -> impl Future<Output = Result<Self::Args>> {
+    fn prepare(_ctx: &Context<'_>, _view: &ClusterView, args: Self::Args) -> impl Future<Output = Result<Self::Args>> {
         std::future::ready(Ok(args))
     }
 }
@@ -91,10 +88,10 @@ pub struct Changing<C>(PhantomData<C>);
 
 /// The arguments of a change, with what every change understands.
 pub struct ChangeArgs<A> {
-    args: A,
+    pub(crate) args: A,
     /// The same as they were given, for the journal.
     given: Record,
-    options: Options,
+    pub(crate) options: Options,
 }
 
 impl<A: Args> Args for ChangeArgs<A> {
@@ -122,9 +119,12 @@ impl<C: Change> Operation for Changing<C> {
     async fn run(ctx: &Context<'_>, ChangeArgs { args, given, options }: Self::Args) -> Result<ChangeReport> {
         let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
         let mut view = view.and_then(ClusterView::admitted).map_err(Error::before_sending)?;
+        if let Some(other) = ctx.memory().filter(|memory| memory.cluster_id != view.cluster_id) {
+            return Err(OtherCluster { planned: other.cluster_id, found: view.cluster_id }.into());
+        }
         let on_hosts = C::hosting(&args);
         if let Some(OnHosts { hands, names }) = &on_hosts {
-            view.hosting = look_at_hosts(ctx, &view, hands, names).await?;
+            view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
         let args = ctx.unless_cancelled(C::prepare(ctx, &view, args)).await.map_err(Error::before_sending)?;
         let mut plan = C::plan(&view, args)?;
@@ -139,7 +139,12 @@ impl<C: Change> Operation for Changing<C> {
 }
 
 /// Looks at the hosts of all members that have a name, and of those that are meant besides.
-async fn look_at_hosts(ctx: &Context<'_>, view: &ClusterView, hands: &Hands, names: &[String]) -> Result<Hosting> {
+pub(crate) async fn look_at_hosts(
+    ctx: &Context<'_>,
+    view: &ClusterView,
+    hands: Hands,
+    names: &[String],
+) -> Result<Hosting> {
     if hands.closure() {
         return Ok(Hosting::Closure);
     }
@@ -166,8 +171,13 @@ fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
     }
     for (name, value) in given {
         // A closure cannot be kept, and a default says nothing.
-        if plan.again.get(&name).is_none() && !matches!(value, Value::Hook(_) | Value::Null) {
-            plan.again.insert(name, value);
+        match value {
+            Value::Hook(_) => plan.by_closure = true,
+            Value::Null => {}
+            // As a number it would be read as seconds.
+            Value::Elapsed(span) if plan.again.get(&name).is_none() => plan.again.insert(name, format!("{span}ns")),
+            value if plan.again.get(&name).is_none() => plan.again.insert(name, value),
+            _ => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::change::guard::Refusal;
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::rpc::AlarmKind;
@@ -263,7 +264,7 @@ pub struct Step {
 }
 
 /// What a change would do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// The operation, by its words.
     pub operation: &'static str,
@@ -276,6 +277,11 @@ pub struct Plan {
     /// The arguments with which it is planned again after an interruption, every choice made. They differ from those that were
     /// given where the cluster will not tell any more what they meant, as of a member that was removed.
     pub again: Record,
+    /// Whether a closure of the caller's carries out what is done on hosts.
+    pub by_closure: bool,
+    /// What speaks against the change as a whole, and is overridden by name like any other refusal.
+    #[serde(skip)]
+    pub objections: Vec<Refusal>,
 }
 
 impl Plan {
@@ -287,6 +293,8 @@ impl Plan {
             members: view.members.iter().map(|m| m.member.id).collect(),
             steps: Vec::new(),
             again: Record::new(),
+            by_closure: false,
+            objections: Vec::new(),
         }
     }
 
@@ -295,15 +303,6 @@ impl Plan {
     pub fn then(mut self, action: Action, reason: impl Into<String>) -> Self {
         self.steps.push(Step { action, reason: reason.into() });
         self
-    }
-
-    /// Adds a step if there is one.
-    #[must_use]
-    pub fn maybe(self, step: Option<(Action, String)>) -> Self {
-        match step {
-            Some((action, reason)) => self.then(action, reason),
-            None => self,
-        }
     }
 
     /// Keeps an argument for when it is planned again.

@@ -44,6 +44,8 @@ pub struct RunRecord {
     pub allow: Vec<String>,
     /// The run that it went on with.
     pub resumes: Option<String>,
+    /// Whether a closure carried out what was done on hosts.
+    pub by_closure: bool,
     /// How many steps were planned.
     pub planned: usize,
     /// The steps that were begun or passed over, in order.
@@ -74,6 +76,8 @@ struct PlanLine {
     steps: Vec<Json>,
     #[serde(default)]
     again: serde_json::Map<String, Json>,
+    #[serde(default)]
+    by_closure: bool,
 }
 
 impl RunRecord {
@@ -95,6 +99,7 @@ impl RunRecord {
             again: plan.again,
             allow: list("allow").iter().filter_map(Json::as_str).map(str::to_owned).collect(),
             resumes: first.get("resumes").and_then(Json::as_str).map(str::to_owned),
+            by_closure: plan.by_closure,
             planned: planned.len(),
             steps: Vec::new(),
             state: if is_held(path) { RunState::Running } else { RunState::Interrupted },
@@ -153,7 +158,8 @@ pub fn runs(state: &Path) -> Vec<RunRecord> {
     let paths = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     let mut runs: Vec<_> = paths.filter_map(|path| RunRecord::read(&path)).collect();
     runs.sort_by(|a, b| (&b.started, &b.id).cmp(&(&a.started, &a.id)));
-    let finished: Vec<String> = runs.iter().filter(|run| run.state == RunState::Done).filter_map(|run| run.resumes.clone()).collect();
+    let finished: Vec<String> =
+        runs.iter().filter(|run| run.state == RunState::Done).filter_map(|run| run.resumes.clone()).collect();
     let mut over = finished;
     // A run that went on with another, and was gone on with itself, settles both.
     while let Some(id) = over.pop() {
@@ -213,17 +219,19 @@ impl Fault for NoSuchRun {
 }
 
 /// What runs that were interrupted had done, for the one that goes on with them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Memory {
     /// The run that is gone on with.
     pub run: String,
+    /// The cluster that it was about.
+    pub cluster_id: ClusterId,
     done: Vec<Json>,
 }
 
 impl Memory {
     /// Gathers what a run and those that it went on with had done.
     pub fn of(state: &Path, run: &RunRecord) -> Self {
-        let mut memory = Memory { run: run.id.clone(), done: Vec::new() };
+        let mut memory = Memory { run: run.id.clone(), cluster_id: run.cluster_id, done: Vec::new() };
         let mut next = Some(run.clone());
         while let Some(run) = next {
             let done = run.steps.into_iter().filter(|step| step.outcome.as_deref() == Some("done"));

@@ -12,7 +12,13 @@ use crate::id::{ClusterId, MemberId};
 /// Three healthy voters, and others.
 fn three_and(others: impl IntoIterator<Item = MemberView>) -> ClusterView {
     let voters = (1..=3).map(|id| member(id, State::Healthy, false, Some(1), 0));
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members: voters.chain(others).collect(), alarms: vec![], hosting: crate::change::view::Hosting::Nobody }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members: voters.chain(others).collect(),
+        alarms: vec![],
+        hosting: crate::change::view::Hosting::Nobody,
+    }
 }
 
 fn add(name: &str, urls: &[&str], learner: bool) -> Action {

@@ -5,13 +5,13 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::guard::{Refusal, approve};
 use crate::change::report::{PlannedStep, count, plan_table};
 use crate::change::server;
-use crate::change::{Action, Change, ClusterView, Depth, Plan, observe};
+use crate::change::{Action, Change, ClusterView, Depth, Hands, Plan, look_at_hosts, observe};
 use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
 use crate::operation::Operation;
 use crate::ops::leader::transfer::{Args as MoveArgs, LeaderMove};
-use crate::ops::member::{add, find, promote, remove};
+use crate::ops::member::{add, find, promote, remove, replace};
 use crate::{args, choice, record};
 
 choice! {
@@ -27,13 +27,15 @@ choice! {
         MoveLeader = "move_leader",
         /// Stop its process for a while.
         Restart = "restart",
+        /// Put a new member in its place.
+        Replace = "replace",
     }
 }
 
 args! {
     /// What could be done to whom.
     pub struct Args(
-        /// The change: add, remove, promote, move_leader or restart.
+        /// The change: add, remove, promote, move_leader, restart or replace.
         action: What,
         /// The member: its name, its id in hex, or one of its URLs; for add, the peer URL of the new one.
         member: MemberRef,
@@ -92,7 +94,11 @@ impl Operation for CanDo {
     type Report = Can;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Can> {
-        let view = observe(ctx.cluster()?, Depth::Reads).await?.admitted()?;
+        let mut view = observe(ctx.cluster()?, Depth::Reads).await?.admitted()?;
+        if args.action == What::Replace {
+            let names = [args.member.0.clone()];
+            view.hosting = look_at_hosts(ctx, &view, Hands::default(), &names).await?;
+        }
         judge(&view, args)
     }
 }
@@ -139,6 +145,11 @@ fn plan(view: &ClusterView, action: What, member: &MemberRef) -> Result<Plan> {
         }
         What::Remove => remove::MemberRemove::plan(view, remove::Args { member: member.clone() }),
         What::Promote => promote::MemberPromote::plan(view, promote::Args { member: member.clone() }),
+        What::Replace => {
+            let member = member.clone();
+            let args = replace::Args { member, name: None, peer_urls: vec![], snapshot: None, host: None };
+            replace::MemberReplace::plan(view, args)
+        }
         What::MoveLeader => LeaderMove::plan(view, MoveArgs { member: Some(member.clone()) }),
         What::Restart => {
             let target = find(view, member)?;

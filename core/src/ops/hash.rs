@@ -22,4 +22,11 @@ crate::record! {
         minority: Vec<String>,
     }
 }
-pub(crate) async fn compare(_: &crate::context::Context<'_>, _: &crate::change::ClusterView, _: Option<crate::id::Revision>, _: std::time::Duration) -> crate::Result<HashReport> { Err(crate::Error::internal("x")) }
+pub(crate) async fn compare(
+    _: &crate::context::Context<'_>,
+    _: &crate::change::ClusterView,
+    _: Option<crate::id::Revision>,
+    _: std::time::Duration,
+) -> crate::Result<HashReport> {
+    Err(crate::Error::internal("x"))
+}

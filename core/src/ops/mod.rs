@@ -2,6 +2,7 @@
 
 pub mod alarm;
 pub mod can;
+pub mod change;
 pub mod get;
 pub mod hash;
 pub mod health;
@@ -9,6 +10,7 @@ pub mod keys;
 pub mod leader;
 pub mod member;
 pub mod quorum;
+pub mod rolling_restart;
 pub mod sandbox;
 pub mod snapshot;
 pub mod status;

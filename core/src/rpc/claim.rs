@@ -43,13 +43,7 @@ impl Claims<'_> {
     ///
     /// # Errors
     /// The server refused, or its answer was lost.
-    pub async fn take(
-        &self,
-        key: &str,
-        value: &[u8],
-        lease: LeaseId,
-        deadline: Instant,
-    ) -> Result<Option<Holder>> {
+    pub async fn take(&self, key: &str, value: &[u8], lease: LeaseId, deadline: Instant) -> Result<Option<Holder>> {
         let ask = || {
             let mut kv = self.node.client.kv_client();
             let options = PutOptions::new().with_lease(lease.0.cast_signed());

@@ -19,7 +19,13 @@ use crate::rpc::{Alarm, AlarmKind};
 
 fn voters(states: &[State]) -> ClusterView {
     let members = states.iter().zip(1..).map(|(state, id)| member(id, *state, false, Some(1), 0)).collect();
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: vec![],
+        hosting: crate::change::view::Hosting::Nobody,
+    }
 }
 
 fn with(mut view: ClusterView, other: MemberView) -> ClusterView {
@@ -46,7 +52,8 @@ fn of_guards() {
     let three = || voters(&[Healthy, Healthy, Healthy]);
     let two = || voters(&[Healthy, Healthy, Down]);
     let learner = |state, lag| with(three(), member(9, state, true, Some(1), lag));
-    let (remove, promote) = (|id| Action::RemoveMember { id: MemberId(id) }, Action::PromoteMember { who: MemberId(9).into() });
+    let (remove, promote) =
+        (|id| Action::RemoveMember { id: MemberId(id) }, Action::PromoteMember { who: MemberId(9).into() });
     let (to, stop) = (
         |id| Action::MoveLeader { to: MemberId(id), from: None },
         |id| Action::StopMember { id: MemberId(id), name: String::new() },

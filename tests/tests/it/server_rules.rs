@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use etcdsh_core::change::plan::Who;
 use etcdsh_core::change::server::accepts;
 use etcdsh_core::change::view::MemberView;
-use etcdsh_core::change::plan::Who;
 use etcdsh_core::change::{Action, ClusterView};
 use etcdsh_core::id::MemberId;
 use etcdsh_core::profile::Profile;

@@ -65,7 +65,9 @@ impl Run<'_, '_> {
             let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Status)).await?;
             let fullest = view.fullest(quota);
             Ok(match fullest {
-                Some((_, size, quota)) if size * 10 < quota * 9 => Look::Ready(fullest.map(|(m, s, q)| (m.member.label(), s, q))),
+                Some((_, size, quota)) if size * 10 < quota * 9 => {
+                    Look::Ready(fullest.map(|(m, s, q)| (m.member.label(), s, q)))
+                }
                 Some((member, size, quota)) => {
                     Look::NotYet(format!("{} holds {} of {}", member.member.label(), Bytes(size), Bytes(quota)))
                 }
@@ -73,7 +75,8 @@ impl Run<'_, '_> {
             })
         })
         .await?;
-        let detail = fullest.map(|(name, size, quota)| format!("the fullest, {name}, holds {} of {}", Bytes(size), Bytes(quota)));
+        let detail = fullest
+            .map(|(name, size, quota)| format!("the fullest, {name}, holds {} of {}", Bytes(size), Bytes(quota)));
         Ok(Deed { detail: detail.unwrap_or_default(), ..Deed::default() })
     }
 }

@@ -9,7 +9,7 @@ use crate::change::plan::{Action, Who};
 use crate::change::stopped::{Ended, NoHost};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::error::{Error, Result, Sent};
-use crate::host::{Host, Process, StartConfiguration};
+use crate::host::{Data, Host, Process};
 use crate::id::MemberId;
 use crate::units::Hook;
 use crate::value::{Record, Value};
@@ -89,7 +89,7 @@ impl Run<'_, '_> {
                 Action::SetDataAside { .. } => "set_data_aside",
                 _ => "start",
             };
-            let start = start.map(Value::Record);
+            let start = start.map(|start| Value::Record(start.to_record()));
             let todo = ToDo { task: task.to_owned(), name: name.clone(), member_id: id, start };
             let said = self.ctx.call(hook, &todo)?;
             return Ok(Deed { result: Some(said).filter(|said| *said != Value::Null), ..Deed::default() });
@@ -105,9 +105,12 @@ impl Run<'_, '_> {
                 return Ok(Deed { detail, result: Some(Value::Record(result)), already: false });
             }
             _ => {
-                let with = start.as_ref().map(StartConfiguration::from_record);
-                host.start(self.ctx, with.as_ref(), self.bound).await?;
-                return Ok(Deed { result: start.map(Value::Record), ..Deed::default() });
+                // Who has started once has its data, and reads nothing else.
+                let fresh = matches!(view.data(name), Some(Data::None));
+                let start = start.filter(|_| fresh);
+                host.start(self.ctx, start.as_ref(), self.bound).await?;
+                let result = start.map(|start| Value::Record(start.to_record()));
+                return Ok(Deed { result, ..Deed::default() });
             }
         }
         Ok(Deed::default())

@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::value::{Value, to_value};
-pub use host::Hands;
+pub use host::{Hands, ToDo, ToRestart};
 use run::{Run, Taken, start_configuration};
 
 /// Carries out a plan.
@@ -154,7 +154,9 @@ fn skipped(step: &Step, view: &ClusterView) -> TakenStep {
 /// Returns what the member that the plan added is started with.
 fn start(plan: &Plan, run: &Run<'_, '_>, after: &ClusterView) -> Option<Value> {
     plan.steps.iter().find_map(|step| match &step.action {
-        Action::AddMember { name, .. } => start_configuration(name, run.added?, after).map(Value::Record),
+        Action::AddMember { name, .. } => {
+            start_configuration(name, run.added?, after).map(|start| Value::Record(start.to_record()))
+        }
         _ => None,
     })
 }

@@ -15,10 +15,11 @@ use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
+use crate::host::StartConfiguration;
 use crate::id::MemberId;
 use crate::ops::member::best_transferee;
 use crate::rpc::Cluster;
-use crate::value::{Record, Value};
+use crate::value::Value;
 use crate::wait::{Look, pause, sleep, until};
 
 /// What came of a step, and what ends the run with it.
@@ -337,19 +338,14 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 /// How often a host is asked whether the process that is awaited still runs.
 const HOST_EVERY: Duration = Duration::from_secs(1);
 
-/// Returns what an added member is to be started with. etcd compares `ETCD_INITIAL_CLUSTER` with the membership list, so every
+/// Returns what an added member is to be started with. etcd compares the initial cluster with the membership list, so every
 /// member has to be in it with every peer URL, and the added one under the name that it will have.
-pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<Record> {
+pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<StartConfiguration> {
     let added = view.get(id)?;
     let entries = view.members.iter().filter(|m| m.member.id == id || m.member.started()).flat_map(|m| {
         let name = if m.member.id == id { name } else { m.member.name.as_str() };
         m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
     });
-    let initial_cluster = entries.collect::<Vec<_>>().join(",");
-    let mut start = Record::new();
-    start.insert("ETCD_NAME", name);
-    start.insert("ETCD_INITIAL_CLUSTER", initial_cluster);
-    start.insert("ETCD_INITIAL_ADVERTISE_PEER_URLS", added.member.peer_urls.join(","));
-    start.insert("ETCD_INITIAL_CLUSTER_STATE", "existing");
-    Some(start)
+    let (name, peer_urls) = (name.to_owned(), added.member.peer_urls.clone());
+    Some(StartConfiguration { name, initial_cluster: entries.collect::<Vec<_>>().join(","), peer_urls })
 }

@@ -123,12 +123,7 @@ impl Run<'_, '_> {
 
     /// The answer of a defragmentation was lost. The member goes on with it all the same, and serves nothing meanwhile; so it
     /// counts as running until the member serves again.
-    pub(super) async fn until_defragmented(
-        &mut self,
-        id: MemberId,
-        lost: Error,
-        before: &ClusterView,
-    ) -> Result<Deed> {
+    pub(super) async fn until_defragmented(&mut self, id: MemberId, lost: Error, before: &ClusterView) -> Result<Deed> {
         let (this, start) = (&*self, Instant::now());
         let serves = until(self.ctx, "the member serves again after its defragmentation", self.bound, async || {
             let view = this.observe(&Action::Defragment { id }).await;

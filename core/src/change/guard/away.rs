@@ -42,8 +42,13 @@ pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut 
     let behind = view.members.iter().find(|m| catching_up(view, m));
     if let (true, false, Some(behind)) = (old, version.has(DEFRAG_WHILE_CATCHING_UP), behind) {
         let who = label(view, behind.member.id);
-        let message = format!("{who} is catching up, and etcd {version} can damage data that arrives while it is defragmented");
-        refusals.push(refusal(Code::KnownCorruption, message, "wait until it has caught up, or upgrade to 3.5.23 or 3.6.5"));
+        let message =
+            format!("{who} is catching up, and etcd {version} can damage data that arrives while it is defragmented");
+        refusals.push(refusal(
+            Code::KnownCorruption,
+            message,
+            "wait until it has caught up, or upgrade to 3.5.23 or 3.6.5",
+        ));
     }
 }
 
@@ -95,7 +100,8 @@ pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Ref
             (message, "look whether the profile names the right host and data dir")
         }
         Data::Of { member, .. } if view.get(*member).is_some() => {
-            let message = format!("the data of {name} on its host are those of {}, which is a member", label(view, *member));
+            let message =
+                format!("the data of {name} on its host are those of {}, which is a member", label(view, *member));
             (message, "remove that member first; one that has started cannot come back without its data")
         }
         Data::Unknown(why) => (format!("nobody can tell whose data {name} has: {why}"), "look at its data dir"),

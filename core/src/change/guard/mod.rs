@@ -206,7 +206,7 @@ impl Approved {
 /// # Errors
 /// The refusals that were not allowed by name.
 pub fn approve(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approved, Refused> {
-    let mut refusals = Vec::new();
+    let mut refusals = not_allowed(plan.objections.clone(), allow);
     let mut seen = view.clone();
     for step in &plan.steps {
         refusals.extend(not_allowed(check(&step.action, &seen), allow));

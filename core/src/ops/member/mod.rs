@@ -4,6 +4,7 @@ pub mod add;
 pub mod list;
 pub mod promote;
 pub mod remove;
+pub mod replace;
 pub mod update;
 
 use crate::args::BadArgument;

@@ -41,6 +41,7 @@ impl Change for MemberPromote {
             let problem = format!("names {}, which votes already", target.member.label());
             return Err(BadArgument::invalid("member", problem, "`member list` shows who is a learner").into());
         }
-        Ok(Plan::new(Self::CARD.name, view).then(Action::PromoteMember { who: target.member.id.into() }, "it was asked for"))
+        Ok(Plan::new(Self::CARD.name, view)
+            .then(Action::PromoteMember { who: target.member.id.into() }, "it was asked for"))
     }
 }

@@ -153,7 +153,8 @@ fn choose<'v>(
         return Ok((member, revision));
     }
     let leader = view.leader().map(|m| m.member.id);
-    let fit = |m: &&MemberView| m.serves() && Some(m.member.id) != except && !view.has_alarm(m.member.id, AlarmKind::Corrupt);
+    let fit =
+        |m: &&MemberView| m.serves() && Some(m.member.id) != except && !view.has_alarm(m.member.id, AlarmKind::Corrupt);
     let best = view
         .voters()
         .filter(fit)
@@ -307,7 +308,13 @@ mod tests {
     #[test]
     fn a_member_that_cannot_be_asked_is_not_chosen() {
         let members = vec![member(1, State::Down, false, None, 0), member(2, State::Cut, false, None, 0)];
-        let view = ClusterView { cluster_id: ClusterId(1), confirmed: false, members, alarms: vec![], hosting: crate::change::view::Hosting::Nobody };
+        let view = ClusterView {
+            cluster_id: ClusterId(1),
+            confirmed: false,
+            members,
+            alarms: vec![],
+            hosting: crate::change::view::Hosting::Nobody,
+        };
         let chosen = |wanted: Option<&str>| {
             let wanted = wanted.map(|name| MemberRef(name.to_owned()));
             choose(&view, wanted.as_ref(), None).map(|(member, _)| member.member.label())

@@ -1,0 +1,261 @@
+//! `member replace`: a new member in place of one that is broken, or that is to move. What is to be done follows from the
+//! membership list and from what lies on the member's host, and from nothing else; so it is the same procedure that is begun,
+//! gone on with after a crash, and finished from another machine.
+
+use std::path::PathBuf;
+
+use crate::args;
+use crate::args::BadArgument;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::guard::{Code, Refusal};
+use crate::change::plan::{Step, Who, label};
+use crate::change::stopped::NoHost;
+use crate::change::view::{MemberView, Verdict, same_urls};
+use crate::change::{Action, Change, ClusterView, Hands, Hosting, OnHosts, Plan};
+use crate::error::Result;
+use crate::host::Data;
+use crate::id::MemberId;
+use crate::member::MemberRef;
+use crate::ops::member::{best_transferee, find, peer_urls};
+use crate::units::Hook;
+use crate::value::Value;
+
+args! {
+    /// Whom to replace, and by what.
+    pub struct Args(
+        /// The member: its name, its id in hex, or one of its URLs.
+        member: MemberRef,
+    ) {
+        /// The name of the new member; without it, the old one's.
+        name: Option<String>,
+        /// Where the other members will reach the new one; without it, where they reached the old one.
+        peer_urls: Vec<String>,
+        /// The file for the snapshot that is saved first; without it, one in the state folder.
+        snapshot: Option<PathBuf>,
+        /// A closure that stops and starts members and moves their data aside, where no driver does; its record says what.
+        host: Option<Hook>,
+    }
+}
+
+/// See [`Change::CARD`].
+pub struct MemberReplace;
+
+impl Change for MemberReplace {
+    const CARD: Card = Card {
+        name: "member replace",
+        summary: "Replace a member: a new one takes its place, and its old data are moved aside.",
+        details: "A snapshot is saved first. A member that is down is removed first; one that is up and moves to another name and address \
+                  leaves only when the new one votes. The new one joins as a learner, on a data dir that is empty, and gets its vote \
+                  when it has caught up. Alarms of members that are gone are taken back, and the data of all members are compared. \
+                  How a member is stopped and started says the profile under `hosts`; a sandbox's does. Else give `host` a closure: \
+                  it gets a record {task, name, member_id, start}, where task is stop, set_data_aside or start. Data are never \
+                  deleted. After an interruption run it again, or use `change resume`: what is done already is found out by looking.",
+        search: &["recover", "repair", "broken", "rejoin", "wipe", "heal", "swap"],
+        effect: Effect::Destroys,
+        capability: Capability::Membership,
+        target: Target::Cluster,
+        examples: &[
+            Example {
+                about: "Show what replacing a member would do",
+                args: &[("member", Sample::Text("infra2")), ("dry_run", Sample::On)],
+            },
+            Example { about: "Replace a broken member", args: &[("member", Sample::Text("infra2"))] },
+            Example {
+                about: "Move a member to another machine",
+                args: &[
+                    ("member", Sample::Text("infra2")),
+                    ("name", Sample::Text("infra4")),
+                    ("peer_urls", Sample::List(&["https://10.0.0.4:2380"])),
+                ],
+            },
+        ],
+    };
+    type Args = Args;
+
+    fn hosting(args: &Args) -> Option<OnHosts> {
+        let hands = Hands { host: args.host, ..Hands::default() };
+        let names = args.name.iter().chain([&args.member.0]).cloned().collect();
+        Some(OnHosts { hands, names })
+    }
+
+    fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
+        let case = Case::of(view, &args)?;
+        let plan = case.plan(view, args.snapshot)?;
+        let urls = case.peer_urls.iter().cloned().map(Value::Text).collect();
+        let member = case.old.map_or_else(|| args.member.0.clone(), |old| old.member.id.to_string());
+        Ok(plan.remember("member", member).remember("name", case.name).remember("peer_urls", Value::List(urls)))
+    }
+}
+
+/// Who goes and who comes.
+struct Case<'v> {
+    /// The member that goes; none when it has gone already.
+    old: Option<&'v MemberView>,
+    /// The member that comes, when it is in the membership list already.
+    new: Option<&'v MemberView>,
+    /// The name of the member that comes.
+    name: String,
+    /// Where it is reached.
+    peer_urls: Vec<String>,
+}
+
+impl<'v> Case<'v> {
+    fn of(view: &'v ClusterView, args: &Args) -> Result<Self> {
+        let given = if args.peer_urls.is_empty() { Vec::new() } else { peer_urls(&args.peer_urls)? };
+        let by_id = args.member.0.trim().parse::<MemberId>().ok();
+        let on_host = |name: &str| view.hosting.of(name).and_then(|host| host.peer_urls.clone());
+        let target = match find(view, &args.member) {
+            Ok(target) => target,
+            // It has been removed already: what is left to do is known from what was said, or from its host.
+            Err(missing) => {
+                let name = args.name.clone().unwrap_or_else(|| args.member.0.trim().to_owned());
+                let known = if given.is_empty() { on_host(&name) } else { Some(given) };
+                let Some(peer_urls) = known else {
+                    let advice =
+                        "if its replacement was interrupted after it was removed, say its name and its peer_urls";
+                    return Err(missing.advise(advice));
+                };
+                let new = Who::At(peer_urls.clone()).find(view);
+                return Ok(Case { old: None, new, name, peer_urls });
+            }
+        };
+        let peer_urls = if given.is_empty() { target.member.peer_urls.clone() } else { given };
+        let name = args.name.clone().or_else(|| name_of(view, target, &args.member));
+        let Some(name) = name else {
+            let problem = format!("is needed, since {} has never started and has no name", target.member.id);
+            return Err(BadArgument::invalid("name", problem, "say the name that it is to start with").into());
+        };
+        let by_id = by_id == Some(target.member.id);
+        let there = Who::At(peer_urls.clone()).find(view);
+        // A member that waits for its start, or a learner that works, was added to take a place, and takes it.
+        let comes = !target.member.started() || (!by_id && target.member.is_learner && target.serves());
+        let (old, new) = match there {
+            Some(there) if there.member.id == target.member.id && comes => (None, Some(there)),
+            Some(there) if there.member.id == target.member.id => (Some(target), None),
+            other => (Some(target), other),
+        };
+        Ok(Case { old, new, name, peer_urls })
+    }
+
+    fn plan(&self, view: &ClusterView, snapshot: Option<PathBuf>) -> Result<Plan> {
+        if !view.hosting.has(&self.name) {
+            return Err(NoHost { member: self.name.clone() }.into());
+        }
+        let except = self.old.or(self.new).map(|m| m.member.id);
+        let mut plan = Plan::new(MemberReplace::CARD.name, view)
+            .then(Action::SaveSnapshot { path: snapshot, except }, "what is taken away must be there to go back to");
+        plan.objections.extend(self.healthy(view));
+        let (leave, join) = (self.leave(view), self.join(view));
+        plan.steps.extend(if self.joins_first() {
+            join.into_iter().chain(leave)
+        } else {
+            leave.into_iter().chain(join)
+        });
+        let gone = |id: MemberId| view.get(id).is_none() || self.old.is_some_and(|old| old.member.id == id);
+        for alarm in view.alarms.iter().filter(|alarm| gone(alarm.member_id)) {
+            let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
+            plan = plan.then(action, "an alarm outlives the member that it is about");
+        }
+        let who = Who::At(self.peer_urls.clone());
+        Ok(plan
+            .then(Action::CompareHashes, "every member must hold the same data")
+            .then(Action::AwaitHealthy { who }, "that is what it is done for"))
+    }
+
+    /// Objects to the replacement of a member that nothing is wrong with, unless it moves.
+    fn healthy(&self, view: &ClusterView) -> Option<Refusal> {
+        let old = self.old.filter(|old| same_urls(&old.member.peer_urls, &self.peer_urls))?;
+        let healthy = view.verdict(old) == Verdict::Healthy;
+        healthy.then(|| Refusal {
+            code: Code::MemberHealthy,
+            message: format!("nothing is wrong with {}", label(view, old.member.id)),
+            remedy: "there is nothing to recover".to_owned(),
+        })
+    }
+
+    /// A new member can join first only if it is another one by its name and its address: etcd takes no address twice, and a
+    /// start configuration with one name for two members joins their addresses.
+    fn joins_first(&self) -> bool {
+        let differs =
+            |old: &MemberView| old.member.name != self.name && !same_urls(&old.member.peer_urls, &self.peer_urls);
+        self.old.is_some_and(|old| old.known().is_some() && differs(old))
+    }
+
+    /// The steps by which the old member goes.
+    fn leave(&self, view: &ClusterView) -> Vec<Step> {
+        let Some(old) = self.old else { return Vec::new() };
+        let (id, mut steps) = (old.member.id, Vec::new());
+        let mut then = |action, reason: &str| steps.push(Step { action, reason: reason.to_owned() });
+        let leads = view.leader().is_some_and(|leader| leader.member.id == id);
+        if let Some(next) = best_transferee(view).filter(|_| leads) {
+            let to = next.member.id;
+            then(
+                Action::MoveLeader { to, from: Some(id) },
+                "the leader goes, and a chosen follower takes over without an election",
+            );
+        }
+        // On another machine under the same name it cannot be told from the new one; it ends when it learns that it was removed.
+        let same_place = old.member.name == self.name && !same_urls(&old.member.peer_urls, &self.peer_urls);
+        if view.hosting.has(&old.member.name) && !same_place {
+            let name = old.member.name.clone();
+            then(Action::StopMember { id, name }, "a member that is removed must not run on with its old data");
+        }
+        then(Action::RemoveMember { id }, "its place in the membership list is needed, and its id never comes back");
+        steps
+    }
+
+    /// The steps by which the new member comes.
+    fn join(&self, view: &ClusterView) -> Vec<Step> {
+        let (name, peer_urls) = (self.name.clone(), self.peer_urls.clone());
+        let mut steps = Vec::new();
+        let mut then = |action, reason: &str| steps.push(Step { action, reason: reason.to_owned() });
+        if self.data_are_in_the_way(view) {
+            let id = match view.data(&name) {
+                Some(Data::Of { member, .. }) => Some(*member),
+                _ => self.old.map(|old| old.member.id),
+            };
+            then(
+                Action::SetDataAside { name: name.clone(), id },
+                "a new member starts without data; nothing is deleted",
+            );
+        }
+        if self.new.is_none() {
+            let action = Action::AddMember { name: name.clone(), peer_urls: peer_urls.clone(), learner: true };
+            then(action, "a learner has no vote, so it cannot cost the cluster its quorum while it catches up");
+        }
+        if self.new.is_none_or(|new| !new.serves()) {
+            let action = Action::StartMember { name, peer_urls: peer_urls.clone() };
+            then(action, "it copies the data from the leader");
+        }
+        if self.new.is_none_or(|new| new.member.is_learner) {
+            then(
+                Action::PromoteMember { who: Who::At(peer_urls) },
+                "it votes as the old one did, when it has caught up",
+            );
+        }
+        steps
+    }
+
+    /// Data are in the way of a new member when they are not its own. Those of a closure's host cannot be seen; they are dealt
+    /// with before the member is added, and left alone from then on.
+    fn data_are_in_the_way(&self, view: &ClusterView) -> bool {
+        let own = |member: &MemberId| self.new.is_some_and(|new| new.member.id == *member);
+        match (&view.hosting, view.data(&self.name)) {
+            (Hosting::Closure, _) => self.new.is_none(),
+            (_, Some(Data::Of { member, .. })) => !own(member),
+            (_, Some(Data::Unknown(_))) => true,
+            (_, Some(Data::None) | None) => false,
+        }
+    }
+}
+
+/// Returns the name of a member: its own or, of one that has never started, the one by which its host knows it.
+fn name_of(view: &ClusterView, member: &MemberView, wanted: &MemberRef) -> Option<String> {
+    if member.member.started() {
+        return Some(member.member.name.clone());
+    }
+    let Hosting::Drivers(hosts) = &view.hosting else { return None };
+    let there = |urls: &Vec<String>| same_urls(urls, &member.member.peer_urls);
+    let by_url = hosts.iter().find(|host| host.peer_urls.as_ref().is_some_and(there));
+    by_url.map(|host| host.view.name.clone()).or_else(|| view.hosting.has(&wanted.0).then(|| wanted.0.clone()))
+}
