@@ -89,14 +89,12 @@ fn perform(
     })
 }
 
-/// Reads the arguments of a call: positional ones in order, then one map of named ones.
+/// Reads the arguments of a call: positional ones in order, and one map of named ones, before or behind a closure.
 fn arguments(entry: &'static Entry, mut given: Vec<Dynamic>, hooks: &mut Hooks) -> Result<Record> {
     let places: Vec<_> = entry.positional().collect();
     let takes_map = |at: usize| places.get(at).is_some_and(|param| matches!(param.kind, Kind::Map | Kind::Record(_)));
-    let named = match given.last() {
-        Some(last) if last.is_map() && !takes_map(given.len() - 1) => given.pop(),
-        _ => None,
-    };
+    let named = given.iter().enumerate().rposition(|(at, value)| value.is_map() && !takes_map(at));
+    let named = named.map(|at| given.remove(at));
     let named = hooks.fields(named.and_then(Dynamic::try_cast::<Map>).unwrap_or_default())?;
     let positional = given
         .into_iter()

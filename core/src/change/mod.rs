@@ -1,5 +1,6 @@
 //! Changing a cluster: observe, plan, approve, execute. Only the first and the last talk to it; what lies between is pure.
 
+pub mod beacon;
 pub mod execute;
 #[cfg(test)]
 pub(crate) mod exhaustive;
@@ -122,11 +123,12 @@ impl<C: Change> Operation for Changing<C> {
         if let Some(other) = ctx.memory().filter(|memory| memory.cluster_id != view.cluster_id) {
             return Err(OtherCluster { planned: other.cluster_id, found: view.cluster_id }.into());
         }
+        beacon::note(ctx.places(), &view);
         let on_hosts = C::hosting(&args);
         if let Some(OnHosts { hands, names }) = &on_hosts {
             view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
-        let args = ctx.unless_cancelled(C::prepare(ctx, &view, args)).await.map_err(Error::before_sending)?;
+        let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
         let mut plan = C::plan(&view, args)?;
         settle(&mut plan, given, &options, ctx.places());
         if options.dry_run {

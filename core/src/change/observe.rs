@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
-use crate::change::view::{Answered, ClusterView, Failure, HostSeen, Hosting, MemberView};
+use crate::change::view::{Answered, ClusterView, Facts, Failure, HostSeen, Hosting, MemberView};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Result, Sent};
@@ -64,7 +64,7 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
         (!a.member.started(), &a.member.name, a.member.id).cmp(&(!b.member.started(), &b.member.name, b.member.id))
     });
     let alarms = alarms(&views);
-    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms, hosting: Hosting::Nobody })
+    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms, hosting: Hosting::Nobody, facts: Facts::default() })
 }
 
 /// Looks at the hosts of these members, as far as the profile says how.

@@ -111,8 +111,8 @@ pub enum Action {
         /// The member.
         who: Who,
     },
-    /// Waits until every database fits its quota well.
-    AwaitSpace {
+    /// Sees that every database is well below its quota.
+    CheckSpace {
         /// The quota, where the servers do not tell it.
         quota: Option<i64>,
     },
@@ -180,7 +180,7 @@ impl Action {
             Action::ProveWrite => "prove_write",
             Action::CompareHashes => "compare_hashes",
             Action::AwaitHealthy { .. } => "await_healthy",
-            Action::AwaitSpace { .. } => "await_space",
+            Action::CheckSpace { .. } => "check_space",
             Action::EnableDowngrade { .. } => "enable_downgrade",
             Action::CancelDowngrade => "cancel_downgrade",
         }
@@ -243,7 +243,7 @@ impl Action {
             Action::SaveSnapshot { .. }
                 | Action::CompareHashes
                 | Action::AwaitHealthy { .. }
-                | Action::AwaitSpace { .. }
+                | Action::CheckSpace { .. }
         )
     }
 }

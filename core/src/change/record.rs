@@ -65,6 +65,8 @@ pub struct StepRecord {
     pub outcome: Option<String>,
     /// More about it.
     pub detail: String,
+    /// Facts that were needed later.
+    pub result: Json,
     /// When that was written, as RFC 3339.
     pub time: String,
 }
@@ -110,16 +112,20 @@ impl RunRecord {
             match word(line, "entry").as_str() {
                 "intent" => {
                     let action = line.get("step").cloned().map(action_of).unwrap_or_default();
-                    run.steps.push(StepRecord { number, action, outcome: None, detail: String::new(), time });
+                    let (outcome, detail, result) = (None, String::new(), Json::Null);
+                    run.steps.push(StepRecord { number, action, outcome, detail, result, time });
                 }
                 "outcome" => {
                     let (outcome, detail) = (Some(word(line, "outcome")), word(line, "detail"));
+                    let result = line.get("result").cloned().unwrap_or_default();
                     match run.steps.last_mut().filter(|step| step.number == number && step.outcome.is_none()) {
-                        Some(step) => (step.outcome, step.detail, step.time) = (outcome, detail, time),
+                        Some(step) => {
+                            (step.outcome, step.detail, step.result, step.time) = (outcome, detail, result, time);
+                        }
                         None => {
                             let at = usize::try_from(number - 1).ok();
                             let action = at.and_then(|at| planned.get(at)).cloned().unwrap_or_default();
-                            run.steps.push(StepRecord { number, action, outcome, detail, time });
+                            run.steps.push(StepRecord { number, action, outcome, detail, result, time });
                         }
                     }
                 }

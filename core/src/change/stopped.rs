@@ -234,6 +234,24 @@ impl Fault for DataDiffer {
     }
 }
 
+/// Compaction and defragmentation did not make enough room.
+#[derive(Debug, thiserror::Error)]
+#[error("there is not enough room after compaction and defragmentation")]
+pub(crate) struct StillFull {
+    pub(crate) source: Error,
+}
+
+impl Fault for StillFull {
+    fn code(&self) -> &'static str {
+        "space_not_free"
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = "what fills it is needed now: delete keys, or raise --quota-backend-bytes on every member; then run this again";
+        Some(help.to_owned())
+    }
+}
+
 /// No snapshot could be taken before the change.
 #[derive(Debug, thiserror::Error)]
 #[error("no snapshot could be saved first, so nothing was changed")]

@@ -17,7 +17,7 @@ fn three_and(others: impl IntoIterator<Item = MemberView>) -> ClusterView {
         confirmed: true,
         members: voters.chain(others).collect(),
         alarms: vec![],
-        hosting: crate::change::view::Hosting::Nobody,
+        hosting: Default::default(), facts: Default::default()
     }
 }
 

@@ -116,6 +116,17 @@ pub struct ClusterView {
     pub alarms: Vec<Alarm>,
     /// Who starts and stops the members' processes, and what was seen on their hosts.
     pub hosting: Hosting,
+    /// What else was looked at for one change.
+    pub facts: Facts,
+}
+
+/// What a change looks at besides, before it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// How many bytes a second a member copied in the last defragmentation that was measured from here.
+    pub copy_speed: Option<i64>,
+    /// What eats the space, for a person.
+    pub eater: Option<String>,
 }
 
 /// Who starts and stops the processes of members.

@@ -3,6 +3,8 @@
 pub mod alarm;
 pub mod can;
 pub mod change;
+pub mod compact;
+pub mod defrag;
 pub mod get;
 pub mod hash;
 pub mod health;
@@ -13,4 +15,5 @@ pub mod quorum;
 pub mod rolling_restart;
 pub mod sandbox;
 pub mod snapshot;
+pub mod space;
 pub mod status;

@@ -64,7 +64,11 @@ impl Change for RollingRestart {
         let members = order(view, &args.members)?;
         let mut plan = Plan::new(Self::CARD.name, view);
         for member in members {
-            plan.steps.extend(steps(view, member)?);
+            let (id, name) = (member.member.id, member.member.name.clone());
+            if !view.hosting.has(&name) {
+                return Err(NoHost { member: member.member.label() }.into());
+            }
+            plan.steps.extend(one_by_one(view, member, Action::RestartMember { id, name }, ""));
         }
         Ok(plan)
     }
@@ -87,27 +91,23 @@ pub(crate) fn order<'v>(view: &'v ClusterView, wanted: &[MemberRef]) -> Result<V
     Ok(members)
 }
 
-fn steps(view: &ClusterView, member: &MemberView) -> Result<Vec<Step>> {
-    let (id, name) = (member.member.id, member.member.name.clone());
-    if !view.hosting.has(&name) {
-        return Err(NoHost { member: member.member.label() }.into());
-    }
-    let leads = view.leader().is_some_and(|leader| leader.member.id == id);
+/// The steps for one member of a change that takes each away for a while: leadership leaves it first.
+pub(crate) fn one_by_one(view: &ClusterView, member: &MemberView, action: Action, more: &str) -> Vec<Step> {
+    let leads = view.leader().is_some_and(|leader| leader.member.id == member.member.id);
     let mut steps = Vec::new();
-    let reason = if member.member.is_learner {
+    if let Some(next) = best_transferee(view).filter(|_| leads) {
+        let lag = view.lag(next).unwrap_or_default();
+        let reason = format!("the leader is about to be away; of the healthy followers this one has the smallest lag, {lag} entries");
+        steps.push(Step { action: Action::MoveLeader { to: next.member.id, from: Some(member.member.id) }, reason });
+    }
+    let why = if member.member.is_learner {
         "a learner has no vote, so nobody misses it"
     } else if leads {
         "it led when this was planned, so it is the last"
     } else {
         "it follows, and the others are a quorum without it"
     };
-    if let Some(next) = best_transferee(view).filter(|_| leads) {
-        let lag = view.lag(next).unwrap_or_default();
-        let reason = format!(
-            "the leader is about to be away; of the healthy followers this one has the smallest lag, {lag} entries"
-        );
-        steps.push(Step { action: Action::MoveLeader { to: next.member.id, from: Some(id) }, reason });
-    }
-    steps.push(Step { action: Action::RestartMember { id, name }, reason: reason.to_owned() });
-    Ok(steps)
+    let reason = if more.is_empty() { why.to_owned() } else { format!("{why}; {more}") };
+    steps.push(Step { action, reason });
+    steps
 }

@@ -24,7 +24,7 @@ fn voters(states: &[State]) -> ClusterView {
         confirmed: true,
         members,
         alarms: vec![],
-        hosting: crate::change::view::Hosting::Nobody,
+        hosting: Default::default(), facts: Default::default()
     }
 }
 

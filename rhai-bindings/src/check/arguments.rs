@@ -21,13 +21,18 @@ impl Checker<'_> {
         let places: Vec<_> = takes.positional().collect();
         let takes_map =
             |at: usize| places.get(at).is_some_and(|param| matches!(param.kind, Kind::Map | Kind::Record(_)));
-        let (positional, named, whole) = match args.split_last() {
-            Some((Expr::Map(fields, _), before)) if !takes_map(before.len()) => (before, fields.0.as_slice(), true),
-            // It may be the map of named arguments, or the last positional one.
-            Some((last, before)) if literal(last).is_none() && !takes_map(before.len()) && is_open(last) => {
-                (if args.len() > places.len() { before } else { args }, &[] as &[(Ident, Expr)], false)
+        // The map may stand before a closure or behind it.
+        let map = args.iter().enumerate().rfind(|(at, arg)| matches!(arg, Expr::Map(..)) && !takes_map(*at));
+        let (positional, named, whole): (Vec<&Expr>, &[(Ident, Expr)], bool) = match (map, args.split_last()) {
+            (Some((map, Expr::Map(fields, _))), _) => {
+                let others = args.iter().enumerate().filter(|(at, _)| *at != map).map(|(_, arg)| arg);
+                (others.collect(), fields.0.as_slice(), true)
             }
-            _ => (args, &[] as &[(Ident, Expr)], true),
+            // It may be the map of named arguments, or the last positional one.
+            (_, Some((last, before))) if literal(last).is_none() && !takes_map(before.len()) && is_open(last) => {
+                (if args.len() > places.len() { before } else { args }.iter().collect(), &[], false)
+            }
+            _ => (args.iter().collect(), &[], true),
         };
         // Which value it is does not matter to where it belongs.
         let nulls = positional.iter().map(|_| Value::Null).collect();
@@ -36,7 +41,7 @@ impl Checker<'_> {
             return self.bad_argument(script, bad, place);
         }
         let by_place =
-            places.iter().map(|param| param.name).zip(positional).map(|(name, value)| (name, value, value.position()));
+            places.iter().map(|param| param.name).zip(positional.iter().copied()).map(|(name, value)| (name, value, value.position()));
         let by_name = named.iter().map(|(name, value)| (name.name.as_str(), value, name.pos));
         let mut given = Vec::new();
         for (name, expr, at) in by_place.chain(by_name) {

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::run::{Deed, Run, standing};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Who};
-use crate::change::stopped::{DataDiffer, SnapshotFailed};
+use crate::change::stopped::{DataDiffer, SnapshotFailed, StillFull};
 use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;
+use crate::ops::alarm::disarm::full;
 use crate::ops::hash;
 use crate::ops::snapshot::save;
 use crate::units::Bytes;
@@ -59,24 +60,23 @@ impl Run<'_, '_> {
         Ok(Deed { detail, ..Deed::default() })
     }
 
-    /// Waits until every database fits its quota well.
-    pub(super) async fn await_space(&self, quota: Option<i64>) -> Result<Deed> {
-        let fullest = until(self.ctx, "every database is below nine tenths of its quota", self.bound, async || {
+    /// Sees that every database is well below its quota. The servers tell their sizes with some delay.
+    pub(super) async fn check_space(&self, quota: Option<i64>) -> Result<Deed> {
+        let what = "every database is below nine tenths of its quota";
+        let fullest = until(self.ctx, what, self.bound.min(SIZES_SETTLE), async || {
             let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Status)).await?;
-            let fullest = view.fullest(quota);
-            Ok(match fullest {
-                Some((_, size, quota)) if size * 10 < quota * 9 => {
-                    Look::Ready(fullest.map(|(m, s, q)| (m.member.label(), s, q)))
+            Ok(match (full(&view, quota), view.fullest(quota)) {
+                (None, Some((member, size, quota))) => {
+                    let told = (member.member.label(), Bytes(size), Bytes(quota));
+                    Look::Ready(format!("the fullest, {}, holds {} of {}", told.0, told.1, told.2))
                 }
-                Some((member, size, quota)) => {
-                    Look::NotYet(format!("{} holds {} of {}", member.member.label(), Bytes(size), Bytes(quota)))
-                }
-                None => Look::NotYet("no member tells the size of its database".to_owned()),
+                (refusal, _) => Look::NotYet(refusal.map(|refusal| refusal.message).unwrap_or_default()),
             })
-        })
-        .await?;
-        let detail = fullest
-            .map(|(name, size, quota)| format!("the fullest, {name}, holds {} of {}", Bytes(size), Bytes(quota)));
-        Ok(Deed { detail: detail.unwrap_or_default(), ..Deed::default() })
+        });
+        let detail = fullest.await.map_err(|source| StillFull { source })?;
+        Ok(Deed { detail, ..Deed::default() })
     }
 }
+
+/// How long the sizes that members tell may take to settle after a defragmentation.
+const SIZES_SETTLE: std::time::Duration = std::time::Duration::from_secs(5);

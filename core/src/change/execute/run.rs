@@ -210,7 +210,7 @@ impl<'r, 'c> Run<'r, 'c> {
             Action::SaveSnapshot { path, except } => self.save_snapshot(path.as_deref(), *except, view).await,
             Action::CompareHashes => self.compare_hashes().await,
             Action::AwaitHealthy { who } => self.await_healthy(who).await,
-            Action::AwaitSpace { quota } => self.await_space(*quota).await,
+            Action::CheckSpace { quota } => self.check_space(*quota).await,
             Action::StopMember { .. }
             | Action::SetDataAside { .. }
             | Action::StartMember { .. }

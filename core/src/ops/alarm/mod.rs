@@ -1,3 +1,4 @@
 //! Alarms.
 
+pub mod disarm;
 pub mod list;

@@ -34,6 +34,8 @@ record! {
         detail: String,
         /// The action with all that it needs.
         action: Value,
+        /// Facts that were needed later.
+        result: Value,
     }
 }
 
@@ -94,6 +96,7 @@ impl Operation for ChangeShow {
                 time: super::time(&step.time),
                 detail: step.detail,
                 action: super::value(step.action),
+                result: super::value(step.result),
             }
         };
         Ok(Shown {

@@ -313,7 +313,7 @@ mod tests {
             confirmed: false,
             members,
             alarms: vec![],
-            hosting: crate::change::view::Hosting::Nobody,
+            hosting: Default::default(), facts: Default::default()
         };
         let chosen = |wanted: Option<&str>| {
             let wanted = wanted.map(|name| MemberRef(name.to_owned()));

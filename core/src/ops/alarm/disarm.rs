@@ -1,0 +1,111 @@
+//! `alarm disarm`: take an alarm back, when what it was about is over.
+
+use crate::args::BadArgument;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::guard::{Code, Refusal};
+use crate::change::{Action, Change, ClusterView, Plan};
+use crate::error::Result;
+use crate::id::MemberId;
+use crate::member::MemberRef;
+use crate::ops::member::find;
+use crate::rpc::AlarmKind;
+use crate::units::Bytes;
+use crate::{args, choice};
+
+choice! {
+    /// An alarm that can be taken back.
+    pub enum Kind {
+        /// The database had outgrown its quota.
+        NoSpace = "nospace",
+        /// The data of a member differed from the others'.
+        Corrupt = "corrupt",
+    }
+}
+
+args! {
+    /// Which alarms.
+    pub struct Args(
+        /// The member that it is about: its name, its id in hex, or one of its URLs; without it, every member with a NOSPACE alarm.
+        member: Option<MemberRef>,
+    ) {
+        /// Which one: nospace or corrupt.
+        kind: Kind = "nospace",
+        /// The quota of the databases, where the servers do not tell it (before 3.6).
+        quota: Option<Bytes>,
+    }
+}
+
+/// See [`Change::CARD`].
+pub struct AlarmDisarm;
+
+impl Change for AlarmDisarm {
+    const CARD: Card = Card {
+        name: "alarm disarm",
+        summary: "Take an alarm back, when what it was about is over.",
+        details: "NOSPACE is taken back only once every database is below nine tenths of its quota; otherwise the next write would raise \
+                  it again. CORRUPT is taken back only of a member that is named, and only after the data of all members were found to \
+                  be equal. An alarm of a member that is gone is named by the id that `alarm list` shows.",
+        search: &["etcdctl", "nospace", "corrupt", "clear", "quota", "deactivate"],
+        effect: Effect::Changes,
+        capability: Capability::Maintain,
+        target: Target::Cluster,
+        examples: &[
+            Example { about: "Take every NOSPACE alarm back", args: &[] },
+            Example {
+                about: "Take the CORRUPT alarm of a member back",
+                args: &[("member", Sample::Text("infra2")), ("kind", Sample::Text("corrupt"))],
+            },
+        ],
+    };
+    type Args = Args;
+
+    fn plan(view: &ClusterView, Args { member, kind, quota }: Args) -> Result<Plan> {
+        let only = member.as_ref().map(|member| meant(view, member)).transpose()?;
+        let wanted = match kind {
+            Kind::NoSpace => AlarmKind::NoSpace,
+            Kind::Corrupt => AlarmKind::Corrupt,
+        };
+        let mut plan = Plan::new(Self::CARD.name, view);
+        if kind == Kind::Corrupt {
+            if only.is_none() {
+                let help = "say whose alarm it is; `alarm list` and `hash` show which member differs";
+                return Err(BadArgument::invalid("member", "is needed to take a CORRUPT alarm back", help).into());
+            }
+            plan = plan.then(Action::CompareHashes, "the data of all members must be equal again");
+        }
+        let raised = view.alarms.iter().filter(|a| a.kind == wanted && only.is_none_or(|id| id == a.member_id));
+        for alarm in raised {
+            let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
+            plan = plan.then(action, "it was asked for");
+        }
+        if kind == Kind::NoSpace && !plan.steps.is_empty() {
+            plan.objections.extend(full(view, quota.map(|quota| quota.0)));
+        }
+        Ok(plan)
+    }
+}
+
+/// Returns the id of a member or, of one that is gone, the id itself.
+fn meant(view: &ClusterView, member: &MemberRef) -> Result<MemberId> {
+    match (find(view, member), member.0.trim().parse::<MemberId>()) {
+        (Ok(found), _) => Ok(found.member.id),
+        (Err(_), Ok(id)) if view.alarms.iter().any(|alarm| alarm.member_id == id) => Ok(id),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
+pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
+    let refusal = |message: String, remedy: &str| {
+        Some(Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() })
+    };
+    let Some((member, size, quota)) = view.fullest(quota) else {
+        let message = "the members do not tell their quota, so nobody knows whether there is room".to_owned();
+        return refusal(message, "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)");
+    };
+    if size.saturating_mul(10) < quota.saturating_mul(9) {
+        return None;
+    }
+    let message = format!("{} holds {} of its quota of {}", member.member.label(), Bytes(size), Bytes(quota));
+    refusal(message, "compact and defragment first; `space recover` does all of it")
+}

@@ -1,0 +1,4 @@
+//! Space in the databases.
+
+pub mod eater;
+pub mod recover;

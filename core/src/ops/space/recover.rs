@@ -1,0 +1,86 @@
+//! `space recover`: a cluster that is full takes writes again.
+
+use std::path::PathBuf;
+
+use crate::args;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::{Action, Change, ClusterView, Plan};
+use crate::context::Context;
+use crate::error::Result;
+use crate::id::Revision;
+use crate::ops::defrag::expected;
+use crate::ops::rolling_restart::{one_by_one, order};
+use crate::ops::space::eater;
+use crate::rpc::AlarmKind;
+use crate::units::Bytes;
+use crate::value::Value;
+
+args! {
+    /// How.
+    pub struct Args() {
+        /// How many revisions stay, counted back from the newest.
+        keep: i64 = "0",
+        /// The quota of the databases, where the servers do not tell it (before 3.6).
+        quota: Option<Bytes>,
+        /// The file for the snapshot that is saved first; without it, one in the state folder.
+        snapshot: Option<PathBuf>,
+        /// The revision to compact to, in place of what follows from keep.
+        revision: Option<i64>,
+    }
+}
+
+/// See [`Change::CARD`].
+pub struct SpaceRecover;
+
+impl Change for SpaceRecover {
+    const CARD: Card = Card {
+        name: "space recover",
+        summary: "Make a cluster that ran out of space take writes again.",
+        details: "Says what eats the space, saves a snapshot, compacts, defragments one member after the other with the leader last, sees \
+                  that every database is below nine tenths of its quota, takes the NOSPACE alarms back, and proves with a write and its \
+                  deletion (of the key etcdsh/probe) that the cluster takes writes. What is forgotten by the compaction are older values \
+                  of keys, and nothing that can be read now. Where the newest values alone fill the quota, it says so, and keys have to be \
+                  deleted or the quota be raised.",
+        search: &["nospace", "quota", "full", "database space exceeded", "mvcc", "alarm"],
+        effect: Effect::Destroys,
+        capability: Capability::Maintain,
+        target: Target::Cluster,
+        examples: &[
+            Example { about: "Show what would be done, and what eats the space", args: &[("dry_run", Sample::On)] },
+            Example { about: "Recover, and keep the last 1,000 revisions", args: &[("keep", Sample::Int(1_000))] },
+        ],
+    };
+    type Args = Args;
+
+    async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
+        view.facts.eater = eater::find(ctx, view).await?;
+        Ok(args)
+    }
+
+    fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
+        let newest = view.revision().unwrap_or(Revision(0)).0;
+        let revision = args.revision.unwrap_or(newest - args.keep.max(0)).max(1);
+        // An alarm says that the quota was reached, which is what is known of it where it is not told.
+        let alarmed = view.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
+        let sizes = alarmed.clone().filter_map(|alarm| view.get(alarm.member_id)?.known().map(|status| status.db_size));
+        let quota = args.quota.map(|quota| quota.0).or_else(|| sizes.min());
+        let mut plan = Plan::new(Self::CARD.name, view)
+            .remember("revision", revision)
+            .remember("quota", quota.map_or(Value::Null, Value::Size))
+            .then(Action::SaveSnapshot { path: args.snapshot, except: None }, "older values are about to be forgotten");
+        if revision > 1 {
+            let eater = view.facts.eater.clone().unwrap_or_else(|| "what eats the space was not looked at".to_owned());
+            plan = plan.then(Action::Compact { revision: Revision(revision), physical: true }, eater);
+        }
+        for member in order(view, &[])?.into_iter().filter(|m| !m.member.is_learner) {
+            let action = Action::Defragment { id: member.member.id };
+            plan.steps.extend(one_by_one(view, member, action, &expected(view, member)));
+        }
+        plan = plan.then(Action::CheckSpace { quota }, "an alarm that is taken back too early comes again with the next write");
+        for alarm in alarmed {
+            let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
+            plan = plan.then(action, "there is room again");
+        }
+        Ok(plan.then(Action::ProveWrite, "a cluster that takes a write takes writes"))
+    }
+}
