@@ -26,6 +26,7 @@ pub mod places;
 pub mod profile;
 pub mod report;
 pub mod rpc;
+pub mod rule;
 pub mod sandbox;
 pub mod stream;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::de::{self, DeserializeOwned, IntoDeserializer, value::StrDeserializer
 
 use super::{Record, Value};
 use crate::args::BadArgument;
+use crate::rule::Rule;
 use crate::units::{parse_elapsed, parse_size, parse_time};
 
 /// Reads a value as `T`.
@@ -135,6 +136,14 @@ impl<'de> de::Deserializer<'de> for Tree {
                 Value::Hook(v) => i64::try_from(v).unwrap_or(i64::MAX),
                 _ => return Err(self.mismatch("a closure")),
             },
+            Rule::NAME => {
+                // Read here already, because an error that passes through the visitor would lose its help.
+                match &self.0 {
+                    Value::Text(text) => Rule::parse(text)?,
+                    _ => return Err(self.mismatch("a condition such as \"db_free > 200MB\"")),
+                };
+                return visitor.visit_newtype_struct(self);
+            }
             _ => return visitor.visit_newtype_struct(self),
         };
         visitor.visit_newtype_struct(Tree(Value::Int(coerced)))
