@@ -93,7 +93,8 @@ fn every_cluster(voters: u32, mut judge: impl FnMut(&ClusterView, &[State])) {
                     confirmed: leader.is_some(),
                     members,
                     alarms: vec![],
-                    hosting: Default::default(), facts: Default::default()
+                    hosting: Default::default(),
+                    facts: Default::default(),
                 };
                 judge(&view, &states);
             }
@@ -178,7 +179,8 @@ fn a_healthy_cluster_allows_what_operators_do_every_day(#[values(3, 4, 5)] voter
         confirmed: true,
         members,
         alarms: vec![],
-        hosting: Default::default(), facts: Default::default()
+        hosting: Default::default(),
+        facts: Default::default(),
     };
     let id = MemberId(2);
     for action in [
@@ -204,7 +206,8 @@ fn a_member_that_is_down_can_be_removed_while_the_others_hold() {
         confirmed: true,
         members,
         alarms: vec![],
-        hosting: Default::default(), facts: Default::default()
+        hosting: Default::default(),
+        facts: Default::default(),
     };
     assert!(check(&Action::RemoveMember { id: MemberId(2) }, &view).is_empty());
     let refusals = check(&Action::RemoveMember { id: MemberId(3) }, &view);

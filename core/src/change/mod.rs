@@ -70,7 +70,11 @@ pub trait Change: 'static {
     }
 
     /// Says what else has to be looked at before it can be planned, and puts it into the arguments.
-    fn prepare(_ctx: &Context<'_>, _view: &ClusterView, args: Self::Args) -> impl Future<Output = Result<Self::Args>> {
+    fn prepare(
+        _ctx: &Context<'_>,
+        _view: &mut ClusterView,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::Args>> {
         std::future::ready(Ok(args))
     }
 }

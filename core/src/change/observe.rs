@@ -64,7 +64,14 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
         (!a.member.started(), &a.member.name, a.member.id).cmp(&(!b.member.started(), &b.member.name, b.member.id))
     });
     let alarms = alarms(&views);
-    Ok(ClusterView { cluster_id: list.cluster_id, confirmed, members: views, alarms, hosting: Hosting::Nobody, facts: Facts::default() })
+    Ok(ClusterView {
+        cluster_id: list.cluster_id,
+        confirmed,
+        members: views,
+        alarms,
+        hosting: Hosting::Nobody,
+        facts: Facts::default(),
+    })
 }
 
 /// Looks at the hosts of these members, as far as the profile says how.

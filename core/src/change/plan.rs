@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::change::guard::Refusal;
-use crate::change::view::{ClusterView, MemberView, same_urls};
+use crate::change::view::{ClusterView, MemberView};
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::rpc::AlarmKind;
 use crate::value::{Record, Value};
@@ -131,8 +131,13 @@ pub enum Action {
 pub enum Who {
     /// The one of this id.
     Id(MemberId),
-    /// The one that the others reach here.
-    At(Vec<String>),
+    /// The one that the others reach here, and that has this name when it has started.
+    At {
+        /// Its name.
+        name: String,
+        /// Where the others reach it.
+        peer_urls: Vec<String>,
+    },
 }
 
 impl From<MemberId> for Who {
@@ -146,16 +151,15 @@ impl Who {
     pub fn find<'v>(&self, view: &'v ClusterView) -> Option<&'v MemberView> {
         match self {
             Who::Id(id) => view.get(*id),
-            Who::At(urls) => view.members.iter().find(|m| same_urls(&m.member.peer_urls, urls)),
+            Who::At { peer_urls, .. } => view.at(peer_urls),
         }
     }
 
-    /// Returns its name and id for a person, or where it will be reached.
+    /// Returns its name for a person, with its id where that will stay the same.
     fn label(&self, view: &ClusterView) -> String {
-        match (self.find(view), self) {
-            (Some(found), _) if found.member.id.0 != 0 => found.member.label_with_id(),
-            (_, Who::Id(id)) => id.to_string(),
-            (_, Who::At(urls)) => crate::units::escape_word(&urls.join(",")),
+        match self {
+            Who::Id(id) => label(view, *id),
+            Who::At { name, .. } => crate::units::escape_word(name),
         }
     }
 }

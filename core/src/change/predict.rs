@@ -1,6 +1,6 @@
 //! What a step has already made of a cluster, and what it would make of it; pure. The prediction is what the guards judge.
 
-use crate::change::plan::{Action, Who};
+use crate::change::plan::Action;
 use crate::change::view::{ClusterView, Failure, Hosting, MemberView, same_urls};
 use crate::host::{Data, HostView, Process};
 use crate::id::MemberId;
@@ -29,7 +29,7 @@ impl ClusterView {
             }
             Action::SetDataAside { name, .. } if self.data(name) == Some(&Data::None) => "it has no data".to_owned(),
             Action::StartMember { peer_urls, .. } => {
-                let found = Who::At(peer_urls.clone()).find(self)?;
+                let found = self.at(peer_urls)?;
                 if !found.member.started() || found.known().is_none() {
                     return None;
                 }
@@ -154,7 +154,7 @@ impl ClusterView {
 
     fn start(&mut self, name: &str, peer_urls: &[String]) {
         let like = self.leader().and_then(MemberView::known).cloned();
-        let (Some(found), Some(like)) = (Who::At(peer_urls.to_vec()).find(self), like) else { return };
+        let (Some(found), Some(like)) = (self.at(peer_urls), like) else { return };
         let (id, cluster) = (found.member.id, self.cluster_id);
         let status = Status { member_id: id, is_learner: found.member.is_learner, ..like };
         self.change(id, |m| {

@@ -95,7 +95,8 @@ fn in_words(report: &Value) -> Option<String> {
         Value::Record(step) => {
             let [what, target, outcome, detail] = ["step", "target", "outcome", "detail"].map(|name| text(step, name));
             let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
-            Some(format!("{what} {target}: {outcome}{detail}"))
+            let space = if target.is_empty() { "" } else { " " };
+            Some(format!("{what}{space}{target}: {outcome}{detail}"))
         }
         _ => None,
     };

@@ -17,7 +17,8 @@ fn three_and(others: impl IntoIterator<Item = MemberView>) -> ClusterView {
         confirmed: true,
         members: voters.chain(others).collect(),
         alarms: vec![],
-        hosting: Default::default(), facts: Default::default()
+        hosting: Default::default(),
+        facts: Default::default(),
     }
 }
 

@@ -211,6 +211,11 @@ impl ClusterView {
         self.members.iter().find(|m| m.member.id == id)
     }
 
+    /// Returns the member that the others reach at these peer URLs.
+    pub fn at(&self, peer_urls: &[String]) -> Option<&MemberView> {
+        self.members.iter().find(|m| same_urls(&m.member.peer_urls, peer_urls))
+    }
+
     /// Returns the leader that the members with the highest term agree on, if it is a member.
     pub fn leader(&self) -> Option<&MemberView> {
         let newest = self.members.iter().filter_map(MemberView::known).filter(|s| s.leader.is_some());

@@ -62,12 +62,22 @@ impl Change for Compact {
         let (revision, reason) = match (args.revision, args.keep, args.age) {
             (Some(revision), None, None) => (revision, "what came before it is not needed any more".to_owned()),
             (None, Some(keep), None) if keep < 0 => {
-                return Err(BadArgument::invalid("keep", "cannot be less than nothing", "give how many revisions stay").into());
+                return Err(BadArgument::invalid(
+                    "keep",
+                    "cannot be less than nothing",
+                    "give how many revisions stay",
+                )
+                .into());
             }
             (None, Some(keep), None) => (newest - keep, format!("the newest is {newest}, and {keep} before it stay")),
             _ => {
                 let help = "give one of revision, keep and age";
-                return Err(BadArgument::invalid("revision", "is needed, or keep or age in its place, and only one", help).into());
+                return Err(BadArgument::invalid(
+                    "revision",
+                    "is needed, or keep or age in its place, and only one",
+                    help,
+                )
+                .into());
             }
         };
         if revision > newest {

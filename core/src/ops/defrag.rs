@@ -3,8 +3,8 @@
 use crate::args;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::record::runs;
-use crate::change::{Action, Change, ClusterView, Plan};
 use crate::change::view::MemberView;
+use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
@@ -63,11 +63,16 @@ impl Change for Defrag {
         let chosen = chosen.into_iter().filter(|m| !members.is_empty() || !m.member.is_learner);
         for member in chosen {
             if let Some(rule) = &rule
-                && !rule.holds(&Variables::new(view, member, quota))?
+                && !rule.holds(&Variables::of(view, member, quota))?
             {
                 continue;
             }
-            plan.steps.extend(one_by_one(view, member, Action::Defragment { id: member.member.id }, &expected(view, member)));
+            plan.steps.extend(one_by_one(
+                view,
+                member,
+                Action::Defragment { id: member.member.id },
+                &expected(view, member),
+            ));
         }
         Ok(plan)
     }
@@ -80,7 +85,9 @@ pub(crate) fn expected(view: &ClusterView, member: &MemberView) -> String {
     let size = Bytes(status.db_size);
     match view.facts.copy_speed.filter(|speed| *speed > 0) {
         Some(speed) => {
-            let seconds = std::time::Duration::from_millis(u64::try_from(status.db_in_use.saturating_mul(1000) / speed).unwrap_or(0));
+            let seconds = std::time::Duration::from_millis(
+                u64::try_from(status.db_in_use.saturating_mul(1000) / speed).unwrap_or(0),
+            );
             format!("{free} of {size} are free; it should be away for about {}", Elapsed::from(seconds))
         }
         None => format!("{free} of {size} are free; how long it will be away was not measured yet"),

@@ -97,7 +97,9 @@ pub(crate) fn one_by_one(view: &ClusterView, member: &MemberView, action: Action
     let mut steps = Vec::new();
     if let Some(next) = best_transferee(view).filter(|_| leads) {
         let lag = view.lag(next).unwrap_or_default();
-        let reason = format!("the leader is about to be away; of the healthy followers this one has the smallest lag, {lag} entries");
+        let reason = format!(
+            "the leader is about to be away; of the healthy followers this one has the smallest lag, {lag} entries"
+        );
         steps.push(Step { action: Action::MoveLeader { to: next.member.id, from: Some(member.member.id) }, reason });
     }
     let why = if member.member.is_learner {

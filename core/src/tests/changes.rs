@@ -24,7 +24,8 @@ fn voters(states: &[State]) -> ClusterView {
         confirmed: true,
         members,
         alarms: vec![],
-        hosting: Default::default(), facts: Default::default()
+        hosting: Default::default(),
+        facts: Default::default(),
     }
 }
 

@@ -40,8 +40,11 @@ impl Checker<'_> {
         if let Err(bad) = takes.join(function, nulls, names) {
             return self.bad_argument(script, bad, place);
         }
-        let by_place =
-            places.iter().map(|param| param.name).zip(positional.iter().copied()).map(|(name, value)| (name, value, value.position()));
+        let by_place = places
+            .iter()
+            .map(|param| param.name)
+            .zip(positional.iter().copied())
+            .map(|(name, value)| (name, value, value.position()));
         let by_name = named.iter().map(|(name, value)| (name.name.as_str(), value, name.pos));
         let mut given = Vec::new();
         for (name, expr, at) in by_place.chain(by_name) {

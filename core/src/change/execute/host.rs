@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run, start_configuration};
-use crate::change::plan::{Action, Who};
+use crate::change::plan::Action;
 use crate::change::stopped::{Ended, NoHost};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::error::{Error, Result, Sent};
@@ -74,9 +74,7 @@ impl Run<'_, '_> {
         let (name, id) = match action {
             Action::StopMember { id, name } => (name, Some(*id)),
             Action::SetDataAside { name, id } => (name, *id),
-            Action::StartMember { name, peer_urls } => {
-                (name, Who::At(peer_urls.clone()).find(view).map(|m| m.member.id))
-            }
+            Action::StartMember { name, peer_urls } => (name, view.at(peer_urls).map(|m| m.member.id)),
             other => return Err(Error::internal(format!("no host is asked for {}", other.word()))),
         };
         let start = match action {

@@ -7,7 +7,7 @@ use super::host::Hands;
 use crate::change::guard::{Approved, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
-use crate::change::plan::{Action, Plan, Step, Who};
+use crate::change::plan::{Action, Plan, Step};
 use crate::change::report::Outcome;
 use crate::change::stopped::{OtherCluster, OutcomeUnknown};
 use crate::change::view::{ClusterView, MemberView, same_urls};
@@ -270,7 +270,7 @@ impl<'r, 'c> Run<'r, 'c> {
                 }
                 Action::MoveLeader { to, .. } => view.leader().is_some_and(|m| m.member.id == *to),
                 Action::StartMember { peer_urls, .. } => {
-                    Who::At(peer_urls.clone()).find(&view).is_some_and(|m| m.member.started() && m.serves())
+                    view.at(peer_urls).is_some_and(|m| m.member.started() && m.serves())
                 }
                 Action::RestartMember { id, .. } => {
                     let serves = view.get(*id).is_some_and(MemberView::serves);
@@ -299,7 +299,7 @@ impl<'r, 'c> Run<'r, 'c> {
     /// Says how what is awaited stands.
     fn awaited(&self, action: &Action, view: &ClusterView) -> String {
         let member = match action {
-            Action::StartMember { peer_urls, .. } => Who::At(peer_urls.clone()).find(view),
+            Action::StartMember { peer_urls, .. } => view.at(peer_urls),
             Action::RestartMember { id, .. } | Action::Defragment { id } => view.get(*id),
             _ => None,
         };

@@ -2,7 +2,7 @@
 
 use super::membership::relies_on_corrupt;
 use super::{Code, Refusal, refusal};
-use crate::change::plan::{Who, label};
+use crate::change::plan::label;
 use crate::change::view::{ClusterView, MemberView};
 use crate::host::{Data, Process};
 use crate::id::MemberId;
@@ -113,7 +113,7 @@ pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Ref
 /// A member is started on its own data, or on none.
 pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], refusals: &mut Vec<Refusal>) {
     let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
-    let expected = Who::At(peer_urls.to_vec()).find(view).map(|m| m.member.id);
+    let expected = view.at(peer_urls).map(|m| m.member.id);
     if let (Data::Of { member, cluster }, Some(expected)) = (&host.data, expected)
         && (*member != expected || *cluster != view.cluster_id)
     {

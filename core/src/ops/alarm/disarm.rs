@@ -96,9 +96,8 @@ fn meant(view: &ClusterView, member: &MemberRef) -> Result<MemberId> {
 
 /// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
 pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
-    let refusal = |message: String, remedy: &str| {
-        Some(Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() })
-    };
+    let refusal =
+        |message: String, remedy: &str| Some(Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() });
     let Some((member, size, quota)) = view.fullest(quota) else {
         let message = "the members do not tell their quota, so nobody knows whether there is room".to_owned();
         return refusal(message, "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)");

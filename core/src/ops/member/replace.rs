@@ -115,7 +115,7 @@ impl<'v> Case<'v> {
                         "if its replacement was interrupted after it was removed, say its name and its peer_urls";
                     return Err(missing.advise(advice));
                 };
-                let new = Who::At(peer_urls.clone()).find(view);
+                let new = view.at(&peer_urls);
                 return Ok(Case { old: None, new, name, peer_urls });
             }
         };
@@ -126,7 +126,7 @@ impl<'v> Case<'v> {
             return Err(BadArgument::invalid("name", problem, "say the name that it is to start with").into());
         };
         let by_id = by_id == Some(target.member.id);
-        let there = Who::At(peer_urls.clone()).find(view);
+        let there = view.at(&peer_urls);
         // A member that waits for its start, or a learner that works, was added to take a place, and takes it.
         let comes = !target.member.started() || (!by_id && target.member.is_learner && target.serves());
         let (old, new) = match there {
@@ -156,10 +156,15 @@ impl<'v> Case<'v> {
             let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
             plan = plan.then(action, "an alarm outlives the member that it is about");
         }
-        let who = Who::At(self.peer_urls.clone());
+        let who = self.comes();
         Ok(plan
             .then(Action::CompareHashes, "every member must hold the same data")
             .then(Action::AwaitHealthy { who }, "that is what it is done for"))
+    }
+
+    /// Returns the member that comes, which may have no id yet.
+    fn comes(&self) -> Who {
+        Who::At { name: self.name.clone(), peer_urls: self.peer_urls.clone() }
     }
 
     /// Objects to the replacement of a member that nothing is wrong with, unless it moves.
@@ -224,12 +229,12 @@ impl<'v> Case<'v> {
             then(action, "a learner has no vote, so it cannot cost the cluster its quorum while it catches up");
         }
         if self.new.is_none_or(|new| !new.serves()) {
-            let action = Action::StartMember { name, peer_urls: peer_urls.clone() };
+            let action = Action::StartMember { name, peer_urls };
             then(action, "it copies the data from the leader");
         }
         if self.new.is_none_or(|new| new.member.is_learner) {
             then(
-                Action::PromoteMember { who: Who::At(peer_urls) },
+                Action::PromoteMember { who: self.comes() },
                 "it votes as the old one did, when it has caught up",
             );
         }

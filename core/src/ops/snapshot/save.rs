@@ -313,7 +313,8 @@ mod tests {
             confirmed: false,
             members,
             alarms: vec![],
-            hosting: Default::default(), facts: Default::default()
+            hosting: Default::default(),
+            facts: Default::default(),
         };
         let chosen = |wanted: Option<&str>| {
             let wanted = wanted.map(|name| MemberRef(name.to_owned()));

@@ -76,7 +76,10 @@ impl Change for SpaceRecover {
             let action = Action::Defragment { id: member.member.id };
             plan.steps.extend(one_by_one(view, member, action, &expected(view, member)));
         }
-        plan = plan.then(Action::CheckSpace { quota }, "an alarm that is taken back too early comes again with the next write");
+        plan = plan.then(
+            Action::CheckSpace { quota },
+            "an alarm that is taken back too early comes again with the next write",
+        );
         for alarm in alarmed {
             let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
             plan = plan.then(action, "there is room again");
