@@ -97,7 +97,8 @@ impl Node {
             storage_version: present(answer.storage_version),
             db_size: self.not_negative("db size", answer.db_size)?,
             db_in_use: self.not_negative("db size in use", answer.db_size_in_use)?,
-            db_quota: Some(self.not_negative("db quota", answer.db_size_quota)?).filter(|quota| *quota > 0),
+            // A negative one switches the quota off, and servers before 3.6 leave it at zero.
+            db_quota: Some(answer.db_size_quota).filter(|quota| *quota > 0),
             leader: Some(MemberId(answer.leader)).filter(|leader| leader.0 != 0),
             raft_term: self.signed("raft term", answer.raft_term)?,
             raft_index: self.signed("raft index", answer.raft_index)?,

@@ -26,7 +26,7 @@ pub struct Status {
     pub db_size: i64,
     /// The part of it that holds data.
     pub db_in_use: i64,
-    /// The size beyond which it refuses writes; from 3.6 on.
+    /// The size beyond which it refuses writes, if there is one; from 3.6 on.
     pub db_quota: Option<i64>,
     /// The leader that it follows, if it knows one.
     pub leader: Option<MemberId>,

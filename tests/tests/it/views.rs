@@ -155,6 +155,16 @@ fn a_cluster_of_one(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
 }
 
 #[rstest]
+fn a_member_without_a_quota_tells_none(#[values("3.6", "3.7")] version: &str) {
+    let flags = vec!["--quota-backend-bytes=-1".to_owned()];
+    let Some(cluster) = Running::start(version, Options { members: 1, tls: false, flags, ..Options::default() }) else {
+        return;
+    };
+    let member = now(&cluster, "status")[0].clone();
+    assert_eq!((&member["db_quota"], &member["error"]), (&json!(null), &json!(null)), "{member}");
+}
+
+#[rstest]
 fn killed_members_are_down_until_there_is_no_quorum(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
     let Some(cluster) = Running::three(version) else { return };
     let [dead, other] = <[String; 2]>::try_from(cluster.followers()).unwrap();
