@@ -163,7 +163,7 @@ impl Fault for Undecided {
     fn help(&self) -> Option<String> {
         let help = match self {
             Undecided::Unknown { variable, .. } if variables::needs_quota(variable) => {
-                "etcd tells its quota from 3.6 on; give the members' --quota-backend-bytes as quota, for example 8GiB"
+                "etcd tells its quota from 3.6 on, if it has one; give the members' --quota-backend-bytes as quota, for example 8GiB"
             }
             Undecided::Unknown { variable: "storage_version", .. } => "etcd tells it from 3.6 on; ask for version",
             Undecided::Unknown { .. } => "see with `status` what each member tells",

@@ -94,9 +94,9 @@ fn what_cannot_be_decided() {
     ];
     insta::assert_snapshot!(shown(cases.map(|(rule, member)| holds(rule, member).unwrap_err().into())), @"
     rule_value_unknown (rule): the rule needs db_quota of infra2, which is not known
-      help: etcd tells its quota from 3.6 on; give the members' --quota-backend-bytes as quota, for example 8GiB
+      help: etcd tells its quota from 3.6 on, if it has one; give the members' --quota-backend-bytes as quota, for example 8GiB
     rule_value_unknown (rule): the rule needs quota_usage of infra2, which is not known
-      help: etcd tells its quota from 3.6 on; give the members' --quota-backend-bytes as quota, for example 8GiB
+      help: etcd tells its quota from 3.6 on, if it has one; give the members' --quota-backend-bytes as quota, for example 8GiB
     rule_value_unknown (rule): the rule needs storage_version of infra1, which is not known
       help: etcd tells it from 3.6 on; ask for version
     rule_value_unknown (rule): the rule needs db_size of infra3, which is not known
