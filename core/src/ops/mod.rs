@@ -5,6 +5,8 @@ pub mod can;
 pub mod change;
 pub mod compact;
 pub mod defrag;
+pub mod cluster;
+pub mod downgrade;
 pub mod get;
 pub mod hash;
 pub mod health;

@@ -12,8 +12,10 @@ mod auth;
 mod boundaries;
 mod can;
 mod disk;
+mod downgrade;
 mod failing;
 mod faults;
+mod hash;
 mod hostile;
 mod keys;
 #[cfg(target_os = "linux")]
@@ -42,4 +44,6 @@ mod snapshot;
 mod terminal;
 mod tls;
 mod told;
+mod upgrade_check;
 mod views;
+mod writer;
