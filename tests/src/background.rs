@@ -15,6 +15,11 @@ fn runtime() -> &'static Runtime {
     })
 }
 
+/// Waits for something that goes on beside the tests.
+pub(crate) fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
+}
+
 /// Work that ends with its holder.
 pub(crate) struct Background(JoinHandle<()>);
 

@@ -15,6 +15,7 @@ mod cluster;
 mod home;
 pub mod hostile;
 mod leftover;
+pub mod load;
 mod look;
 pub mod ports;
 pub mod proxy;

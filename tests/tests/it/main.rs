@@ -20,6 +20,7 @@ mod hostile;
 mod keys;
 #[cfg(target_os = "linux")]
 mod leftover;
+mod load;
 mod log;
 mod lying_keys;
 mod lying_snapshot;

@@ -1,0 +1,132 @@
+//! Clients of etcd for one endpoint each, with the settings of a profile.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use etcdsh_core::profile::Profile;
+use tokio::time::timeout;
+
+/// How long connecting may take, and then logging in.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// How to reach a cluster.
+#[derive(Clone)]
+pub(super) struct Dial(ConnectOptions);
+
+impl Dial {
+    /// Reads the files of a profile.
+    pub(super) fn of(profile: &Profile) -> Self {
+        // Simple tokens are lost when a member restarts, so a new one is fetched when the old one is refused.
+        let mut options = ConnectOptions::new().with_connect_timeout(CONNECT).with_auto_token_refresh(true);
+        if let Some(user) = &profile.user {
+            options = options.with_user(&user.name, user.password.expose());
+        }
+        if profile.tls.is_set() {
+            let read = |path: &std::path::PathBuf| std::fs::read(path).expect("a file of the profile");
+            let mut tls = TlsOptions::new().timeout(CONNECT);
+            if let Some(cacert) = &profile.tls.cacert {
+                tls = tls.ca_certificate(Certificate::from_pem(read(cacert)));
+            }
+            if let (Some(cert), Some(key)) = (&profile.tls.cert, &profile.tls.key) {
+                tls = tls.identity(Identity::from_pem(read(cert), read(key)));
+            }
+            if let Some(name) = &profile.tls.server_name {
+                tls = tls.domain_name(name);
+            }
+            options = options.with_tls(tls);
+        }
+        Dial(options)
+    }
+
+    /// Makes a client for one endpoint; with a user it logs in, and otherwise nothing is contacted yet.
+    pub(super) async fn client(&self, url: &str) -> Result<Client, Failure> {
+        let connect = Client::connect([url], Some(self.0.clone()));
+        // Nothing but a login was sent, so nothing can have been done.
+        match timeout(CONNECT * 2, connect).await {
+            Ok(connected) => connected.map_err(|error| Failure { never: true, ..Failure::of(&error) }),
+            Err(_) => Err(Failure { never: true, timed_out: true, message: "no login in time".to_owned() }),
+        }
+    }
+}
+
+/// The clients that several tasks share. A connection that breaks is made again by the client itself.
+pub(super) struct Clients {
+    dial: Dial,
+    /// By a number, so that there can be several for one endpoint, and by the endpoint.
+    open: Mutex<HashMap<(usize, String), Client>>,
+}
+
+impl Clients {
+    pub(super) fn of(profile: &Profile) -> Self {
+        Clients { dial: Dial::of(profile), open: Mutex::default() }
+    }
+
+    /// Returns a client, and makes it on its first use.
+    pub(super) async fn of_endpoint(&self, number: usize, url: &str) -> Result<Client, Failure> {
+        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = open().get(&(number, url.to_owned())).cloned();
+        match known {
+            Some(client) => Ok(client),
+            None => {
+                let client = self.dial.client(url).await?;
+                Ok(open().entry((number, url.to_owned())).or_insert(client).clone())
+            }
+        }
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    /// Whether it is certain that nothing was done.
+    pub(super) never: bool,
+    /// Whether the bound passed.
+    pub(super) timed_out: bool,
+    /// What was said.
+    pub(super) message: String,
+}
+
+impl Failure {
+    /// A member that nobody has started cannot be asked.
+    pub(super) fn unstarted() -> Self {
+        Failure { never: true, timed_out: false, message: "it was not started".to_owned() }
+    }
+
+    /// A stream has ended before it should.
+    pub(super) fn broken_off() -> Self {
+        Failure { never: false, timed_out: false, message: "the stream broke off".to_owned() }
+    }
+
+    fn of(error: &Error) -> Self {
+        Failure { never: nothing_was_done(error), timed_out: false, message: error.to_string() }
+    }
+}
+
+/// Waits for the answer of a call, no longer than the bound.
+pub(super) async fn within<T>(bound: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+    match timeout(bound, call).await {
+        Ok(answer) => answer.map_err(|error| Failure::of(&error)),
+        Err(_) => Err(Failure { never: false, timed_out: true, message: format!("no answer within {bound:?}") }),
+    }
+}
+
+/// Says whether an error is certain to mean that nothing was done: there was no connection, or the server has refused. Where in
+/// doubt it is not.
+fn nothing_was_done(error: &Error) -> bool {
+    use tonic::Code::{FailedPrecondition, InvalidArgument, PermissionDenied, ResourceExhausted, Unauthenticated};
+    let Error::GRpcStatus(status) = error else { return false };
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    matches!(
+        status.code(),
+        FailedPrecondition | InvalidArgument | PermissionDenied | ResourceExhausted | Unauthenticated
+    )
+}
