@@ -11,6 +11,7 @@ mod arguments;
 mod auth;
 mod boundaries;
 mod can;
+mod crash;
 mod disk;
 mod downgrade;
 mod failing;
