@@ -15,6 +15,8 @@ pub struct Places {
     pub state: PathBuf,
     /// Where etcd binaries are looked for, in order: folders that hold `etcd`, or subfolders named by version that do.
     pub etcd: Vec<PathBuf>,
+    /// Where programs of the system are looked for, in order.
+    pub programs: Vec<PathBuf>,
 }
 
 impl Places {
@@ -41,6 +43,7 @@ impl Places {
         etcd.push(cache.join("etcd"));
         Places {
             config: base("XDG_CONFIG_HOME", ".config").join("etcdsh"),
+            programs: Some(listed("PATH")).filter(|found| !found.is_empty()).unwrap_or_else(standard),
             state: base("XDG_STATE_HOME", ".local/state").join("etcdsh"),
             etcd,
             home,
@@ -63,6 +66,11 @@ impl Places {
     }
 }
 
+/// Where the programs of a system are, where nothing else is said.
+fn standard() -> Vec<PathBuf> {
+    ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from).to_vec()
+}
+
 fn join(folder: &Path, path: &str) -> PathBuf {
     folder.join(path)
 }
@@ -83,10 +91,12 @@ mod tests {
         let plain = places(&[("HOME", "/home/ann"), ("PATH", "/usr/bin:/bin")]);
         assert_eq!(plain.config, Path::new("/home/ann/.config/etcdsh"));
         assert_eq!(plain.state, Path::new("/home/ann/.local/state/etcdsh"));
+        assert_eq!(plain.programs, ["/usr/bin", "/bin"].map(PathBuf::from));
         assert_eq!(plain.etcd, ["/usr/bin", "/bin", "/home/ann/.cache/etcdsh/etcd"].map(PathBuf::from));
         let moved =
             places(&[("HOME", "/h"), ("XDG_STATE_HOME", "/s"), ("ETCDSH_CACHE", "/c"), ("ETCDSH_ETCD_DIR", "/e")]);
         assert_eq!(moved.state, Path::new("/s/etcdsh"));
+        assert_eq!(moved.programs, standard());
         assert_eq!(moved.etcd, ["/e", "/c/etcd"].map(PathBuf::from));
     }
 

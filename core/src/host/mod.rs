@@ -5,26 +5,38 @@
 //! has been seen to be done. No driver ever deletes data.
 
 mod data;
+mod error;
+mod files;
+mod flags;
+mod manifest;
+mod runner;
 mod sandbox;
 mod start;
+mod static_pod;
+mod systemd;
 
 use std::time::Duration;
 
+pub use error::HostError;
 pub use start::StartConfiguration;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::{ClusterId, MemberId};
 use crate::places::Places;
-use crate::profile::{Hosts, Profile};
+use crate::profile::{Hosts, Profile, Runs};
+use files::Dirs;
+use runner::Machine;
 
 /// How many lines of a log are shown to whoever wants to know why a process ended.
 const LINES: usize = 20;
+/// How many lines of it are read to find that one: a stack trace may follow it.
+const TAIL: &str = "400";
 
 /// Whether a member's process is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
-    /// It is; it need not answer.
+    /// It is, or may come by itself at any time; it need not answer.
     Running,
     /// It is not.
     Stopped,
@@ -63,12 +75,16 @@ pub struct HostView {
 #[derive(Debug, Clone)]
 pub struct Host {
     member: String,
+    /// What the profile says they are.
+    peer_urls: Option<Vec<String>>,
     driver: Driver,
 }
 
 #[derive(Debug, Clone)]
 enum Driver {
     Sandbox(sandbox::Driver),
+    Systemd(systemd::Driver),
+    StaticPod(static_pod::Driver),
 }
 
 impl Host {
@@ -77,12 +93,28 @@ impl Host {
     /// # Errors
     /// The profile names a sandbox that does not exist.
     pub fn of(profile: &Profile, places: &Places, member: &str) -> Result<Option<Host>> {
-        let driver = match &profile.hosts {
+        let member = member.to_owned();
+        let host = match &profile.hosts {
             None => return Ok(None),
-            Some(Hosts::Members(_)) => return Ok(None),
-            Some(Hosts::Sandbox { name }) => Driver::Sandbox(sandbox::Driver::new(places, name, member)?),
+            Some(Hosts::Sandbox { name }) => {
+                let driver = Driver::Sandbox(sandbox::Driver::new(places, name, &member)?);
+                return Ok(Some(Host { member, peer_urls: None, driver }));
+            }
+            Some(Hosts::Members(members)) => members.get(&member),
         };
-        Ok(Some(Host { member: member.to_owned(), driver }))
+        let Some(host) = host.cloned() else { return Ok(None) };
+        let machine = Machine::new(places, host.host.as_deref());
+        let (log, dirs) = (host.log, Dirs { data: host.data_dir, wal: host.wal_dir });
+        let driver = match host.runs {
+            Runs::Unit { unit, env_file, drop_ins } => {
+                let member = member.clone();
+                Driver::Systemd(systemd::Driver { member, machine, unit, env_file, drop_ins, log, dirs })
+            }
+            Runs::Manifest(manifest) => {
+                Driver::StaticPod(static_pod::Driver { member: member.clone(), machine, manifest, log, dirs })
+            }
+        };
+        Ok(Some(Host { member, peer_urls: host.peer_urls, driver }))
     }
 
     /// Returns the member's name.
@@ -95,6 +127,7 @@ impl Host {
     pub fn peer_urls(&self) -> Option<Vec<String>> {
         match &self.driver {
             Driver::Sandbox(driver) => driver.peer_urls(),
+            _ => self.peer_urls.clone(),
         }
     }
 
@@ -102,6 +135,8 @@ impl Host {
     pub fn describe(&self) -> String {
         match &self.driver {
             Driver::Sandbox(driver) => driver.describe(),
+            Driver::Systemd(driver) => driver.describe(),
+            Driver::StaticPod(driver) => driver.describe(),
         }
     }
 
@@ -111,9 +146,24 @@ impl Host {
     /// The host cannot be asked.
     pub async fn look(&self, ctx: &Context<'_>) -> Result<HostView> {
         let (process, data) = match &self.driver {
-            Driver::Sandbox(driver) => driver.look(ctx)?,
+            Driver::Sandbox(driver) => driver.look()?,
+            Driver::Systemd(driver) => driver.look(ctx).await?,
+            Driver::StaticPod(driver) => driver.look(ctx).await?,
         };
         Ok(HostView { name: self.member.clone(), process, data })
+    }
+
+    /// Holds that a start configuration will reach the member, as far as that can be seen before anything is stopped. The
+    /// configuration need not be known yet.
+    ///
+    /// # Errors
+    /// It will not, because something on the host wins over it; or the host cannot be asked.
+    pub async fn preflight(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(_) => Ok(()),
+            Driver::Systemd(driver) => driver.preflight(ctx, with).await,
+            Driver::StaticPod(driver) => driver.preflight(ctx).await,
+        }
     }
 
     /// Stops the member's process, and returns when it has been seen to end. One that is not there is stopped already.
@@ -123,6 +173,8 @@ impl Host {
     pub async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
         match &self.driver {
             Driver::Sandbox(driver) => driver.stop(ctx, bound).await,
+            Driver::Systemd(driver) => driver.stop(ctx, bound).await,
+            Driver::StaticPod(driver) => driver.stop(ctx, bound).await,
         }
     }
 
@@ -135,6 +187,8 @@ impl Host {
     pub async fn start(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>, bound: Duration) -> Result<()> {
         match &self.driver {
             Driver::Sandbox(driver) => driver.start(ctx, with, bound).await,
+            Driver::Systemd(driver) => driver.start(ctx, with, bound).await,
+            Driver::StaticPod(driver) => driver.start(ctx, with, bound).await,
         }
     }
 
@@ -155,6 +209,8 @@ impl Host {
     pub async fn set_aside(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         match &self.driver {
             Driver::Sandbox(driver) => driver.set_aside(ctx).await,
+            Driver::Systemd(driver) => driver.set_aside(ctx).await,
+            Driver::StaticPod(driver) => driver.set_aside(ctx).await,
         }
     }
 
@@ -164,7 +220,9 @@ impl Host {
     /// The host cannot be asked.
     pub async fn last_log(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
         match &self.driver {
-            Driver::Sandbox(driver) => driver.last_log(ctx),
+            Driver::Sandbox(driver) => driver.last_log(),
+            Driver::Systemd(driver) => driver.last_log(ctx).await,
+            Driver::StaticPod(driver) => driver.last_log(ctx).await,
         }
     }
 }

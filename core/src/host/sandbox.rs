@@ -28,7 +28,7 @@ impl Driver {
         Some(vec![self.known().ok()??.peer_url().to_owned()])
     }
 
-    pub(super) fn look(&self, _ctx: &Context<'_>) -> Result<(Process, Data)> {
+    pub(super) fn look(&self) -> Result<(Process, Data)> {
         let Some(member) = self.known()? else { return Ok((Process::Stopped, Data::None)) };
         let process = match member.row()?.state {
             // One that is paused has its files and ports all the same.
@@ -62,7 +62,7 @@ impl Driver {
         Ok(aside.map(|path| path.to_string_lossy().into_owned()))
     }
 
-    pub(super) fn last_log(&self, _ctx: &Context<'_>) -> Result<Vec<String>> {
+    pub(super) fn last_log(&self) -> Result<Vec<String>> {
         Ok(self.known()?.map(|member| member.end_of_log(LINES)).transpose()?.unwrap_or_default())
     }
 

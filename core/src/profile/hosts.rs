@@ -33,8 +33,12 @@ crate::args! {
         wal_dir: Option<String>,
         /// The environment file of the unit that a start configuration is written to, in place of a file below /run.
         env_file: Option<String>,
+        /// The folder for additions to the unit, in place of the one below /run.
+        drop_in_dir: Option<String>,
         /// The manifest of the static pod on that machine.
         manifest: Option<String>,
+        /// The file with the log, where it is neither in the journal nor where a kubelet keeps it.
+        log: Option<String>,
         /// The member's peer URLs.
         peer_urls: Vec<String>,
         /// The sandbox that the members belong to; that of the profile's name, where it is not said.
@@ -65,6 +69,8 @@ pub struct HostOf {
     pub wal_dir: Option<String>,
     /// The member's peer URLs, where they are said.
     pub peer_urls: Option<Vec<String>>,
+    /// The file with the log, where it is not where it is looked for.
+    pub log: Option<String>,
     /// What runs it.
     pub runs: Runs,
 }
@@ -78,6 +84,8 @@ pub enum Runs {
         unit: String,
         /// The environment file that a start configuration is written to.
         env_file: Option<String>,
+        /// The folder for additions to the unit.
+        drop_ins: Option<String>,
     },
     /// A kubelet, from this manifest.
     Manifest(String),
@@ -142,7 +150,8 @@ fn settings(record: Record) -> Result<HostSettings, BadArgument> {
 }
 
 fn host_of(settings: HostSettings) -> Result<HostOf, BadArgument> {
-    let HostSettings { driver, host, unit, data_dir, wal_dir, env_file, manifest, peer_urls, sandbox: _ } = settings;
+    let HostSettings { driver, host, unit, data_dir, wal_dir, env_file, drop_in_dir, manifest, .. } = settings;
+    let HostSettings { log, peer_urls, .. } = settings;
     let runs = match driver {
         None => return Err(missing("driver", "give systemd, static_pod or sandbox")),
         Some(DriverKind::Sandbox) => {
@@ -151,7 +160,8 @@ fn host_of(settings: HostSettings) -> Result<HostOf, BadArgument> {
         }
         Some(DriverKind::Systemd) => {
             let unit = unit.ok_or_else(|| missing("unit", "give the name of the unit that runs etcd, such as etcd"))?;
-            Runs::Unit { unit: unit_name(unit)?, env_file: path("env_file", env_file)? }
+            let (env_file, drop_ins) = (path("env_file", env_file)?, path("drop_in_dir", drop_in_dir)?);
+            Runs::Unit { unit: unit_name(unit)?, env_file, drop_ins }
         }
         Some(DriverKind::StaticPod) => Runs::Manifest(path("manifest", manifest)?.ok_or_else(|| {
             missing("manifest", "give the file that the kubelet reads, such as /etc/kubernetes/manifests/etcd.yaml")
@@ -164,7 +174,8 @@ fn host_of(settings: HostSettings) -> Result<HostOf, BadArgument> {
         let help = "give etcd's --wal-dir, or leave it out when etcd has none";
         return Err(BadArgument::invalid("wal_dir", "is the data dir", help));
     }
-    Ok(HostOf { host: host.map(destination).transpose()?, data_dir, wal_dir, peer_urls: urls(&peer_urls)?, runs })
+    let (host, peer_urls, log) = (host.map(destination).transpose()?, urls(&peer_urls)?, path("log", log)?);
+    Ok(HostOf { host, data_dir, wal_dir, peer_urls, log, runs })
 }
 
 fn missing(name: &str, help: &str) -> BadArgument {

@@ -24,7 +24,7 @@ pub(super) fn lines(path: &Path, from: u64) -> Vec<String> {
 
 /// Returns what a reader wants to see of the end: the last lines, each as its message; after a panic, the lines up to the one
 /// that says why, without the stack trace.
-pub(super) fn end(lines: &[String], count: usize) -> Vec<String> {
+pub(crate) fn end(lines: &[String], count: usize) -> Vec<String> {
     // etcd logs why it gives up, and often panics then with less to say; a panic that is a mistake is not logged.
     let logged = lines.iter().rposition(|line| matches!(level(line).as_deref(), Some("fatal" | "panic")));
     let why = logged.or_else(|| lines.iter().rposition(|line| line.starts_with("panic: ")));

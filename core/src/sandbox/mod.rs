@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use breakage::Breakage;
 pub use error::SandboxError;
 pub use guard::SandboxGuard;
+pub(crate) use log::end as end_of_log;
 pub use member::{Member, MemberRow, ProcessState};
 pub use options::{MemberOptions, Options};
 pub use words::{SandboxMember, SandboxName};

@@ -1,0 +1,184 @@
+//! What can go wrong with a member's host.
+
+use crate::error::{Fault, Interrupted};
+use crate::units::Elapsed;
+
+/// A host cannot do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// ssh did not get through.
+    #[error("{host} cannot be reached: {said}")]
+    Unreachable {
+        /// Whom ssh was to call.
+        host: String,
+        /// What ssh said.
+        said: String,
+    },
+    /// A program that is needed on this machine is not there.
+    #[error("the program {program} is not in a folder of PATH")]
+    NoProgram {
+        /// Its name.
+        program: String,
+    },
+    /// A command failed.
+    #[error("on {place}, `{command}` ended with exit code {code}: {said}")]
+    Failed {
+        /// The machine.
+        place: String,
+        /// The command.
+        command: String,
+        /// What it exited with.
+        code: i32,
+        /// What it said.
+        said: String,
+    },
+    /// A command did not end.
+    #[error("on {place}, `{command}` did not end within {bound}")]
+    TooSlow {
+        /// The machine.
+        place: String,
+        /// The command.
+        command: String,
+        /// How long it was waited for.
+        bound: Elapsed,
+    },
+    /// A command said more than can be right.
+    #[error("on {place}, `{command}` answered with more than {limit} bytes")]
+    TooLong {
+        /// The machine.
+        place: String,
+        /// The command.
+        command: String,
+        /// The most that is read.
+        limit: usize,
+    },
+    /// A program could not be started or talked to.
+    #[error("cannot run {program}")]
+    Io {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The host does not have what the profile names.
+    #[error("{what} is not there on {place}")]
+    Missing {
+        /// What the profile names.
+        what: String,
+        /// The machine.
+        place: String,
+    },
+    /// The process is there.
+    #[error("the process of {member} is there ({by}), {consequence}")]
+    Runs {
+        /// The member.
+        member: String,
+        /// What runs it.
+        by: String,
+        /// What follows.
+        consequence: &'static str,
+    },
+    /// A start configuration would not reach etcd.
+    #[error("{by} would start {member} without its start configuration: {why}")]
+    Deaf {
+        /// The member.
+        member: String,
+        /// What runs it.
+        by: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        help: String,
+    },
+    /// The process ended when it should have gone on.
+    #[error("{member} ended at once ({by}){}", after(lines))]
+    Ended {
+        /// The member.
+        member: String,
+        /// What runs it.
+        by: String,
+        /// The end of its log.
+        lines: Vec<String>,
+    },
+    /// Data did not go where they were moved.
+    #[error("{path} on {place} was to be moved, and is still there")]
+    NotMoved {
+        /// What was to be moved.
+        path: String,
+        /// The machine.
+        place: String,
+    },
+    /// Ctrl-C was pressed.
+    #[error("interrupted")]
+    Interrupted {
+        /// What was left behind.
+        left: String,
+    },
+}
+
+fn after(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("; the end of its log:\n{}", lines.join("\n")) }
+}
+
+/// Says what an interruption leaves behind.
+pub(super) fn cut(left: impl FnOnce() -> String) -> impl FnOnce(crate::Error) -> crate::Error {
+    move |error| {
+        let plain = error.code() == Interrupted::CODE && error.outcome().is_none();
+        if plain { HostError::Interrupted { left: left() }.into() } else { error }
+    }
+}
+
+impl Fault for HostError {
+    fn code(&self) -> &'static str {
+        match self {
+            HostError::Unreachable { .. } => "host_unreachable",
+            HostError::NoProgram { .. } => "program_not_found",
+            HostError::Failed { .. }
+            | HostError::TooSlow { .. }
+            | HostError::TooLong { .. }
+            | HostError::Io { .. }
+            | HostError::NotMoved { .. } => "host_failed",
+            HostError::Missing { .. } => "host_not_found",
+            HostError::Runs { .. } => "host_state",
+            HostError::Deaf { .. } => "host_start_configuration",
+            HostError::Ended { .. } => "host_member_ended",
+            HostError::Interrupted { .. } => Interrupted::CODE,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            HostError::Unreachable { host, .. } => {
+                format!("see that `ssh {host} true` works without asking anything, or correct host in the profile")
+            }
+            HostError::NoProgram { .. } => "install it, or add its folder to PATH".to_owned(),
+            HostError::Failed { .. } => "see that the user may do that there, for example as root".to_owned(),
+            HostError::TooSlow { .. } => "see what keeps that machine busy, and run this again".to_owned(),
+            HostError::Missing { .. } => "correct hosts in the profile".to_owned(),
+            HostError::Runs { .. } => "stop it first".to_owned(),
+            HostError::Deaf { help, .. } => help.clone(),
+            HostError::NotMoved { .. } => "move it aside by hand; delete nothing".to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn member(&self) -> Option<String> {
+        match self {
+            HostError::Runs { member, .. } | HostError::Deaf { member, .. } | HostError::Ended { member, .. } => {
+                Some(member.clone())
+            }
+            _ => None,
+        }
+    }
+
+    fn outcome(&self) -> Option<String> {
+        match self {
+            HostError::Interrupted { left } => Some(left.clone()),
+            _ => None,
+        }
+    }
+
+    fn retryable(&self) -> bool {
+        matches!(self, HostError::Unreachable { .. } | HostError::TooSlow { .. })
+    }
+}

@@ -1,0 +1,272 @@
+//! A member that is a static pod: a kubelet runs what lies in its manifests folder, so a member is stopped by moving its manifest
+//! out of there, and started by moving it back. Where the manifest is, is all that has to be known after a crash in between.
+
+use std::time::{Duration, Instant};
+
+use super::error::cut;
+use super::files::{Dirs, names, read_text, write_text};
+use super::runner::Machine;
+use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, manifest};
+use crate::context::Context;
+use crate::error::Result;
+use crate::sandbox::end_of_log;
+use crate::wait::{Look, until};
+
+/// For how long a process that was started is watched.
+const STEADY: Duration = Duration::from_secs(1);
+/// The folder beside the manifests folder, where manifests lie that no kubelet is to see.
+const PARKED: &str = "etcdsh-parked";
+/// Where kubelets keep the logs of pods.
+const LOGS: &str = "/var/log/pods";
+
+/// Drives one static pod.
+#[derive(Debug, Clone)]
+pub(super) struct Driver {
+    pub(super) member: String,
+    pub(super) machine: Machine,
+    pub(super) manifest: String,
+    /// The file with the log, where it is not where a kubelet keeps it.
+    pub(super) log: Option<String>,
+    pub(super) dirs: Dirs,
+}
+
+/// What is seen of the pod.
+struct Seen {
+    /// The manifest lies where the kubelet reads it.
+    placed: bool,
+    /// A manifest lies where it was moved to.
+    parked: bool,
+    /// The number of etcd's process.
+    pid: Option<String>,
+}
+
+impl Seen {
+    /// While the manifest is in its place, a process may come at any time.
+    fn process(&self) -> Process {
+        if self.placed || self.pid.is_some() { Process::Running } else { Process::Stopped }
+    }
+}
+
+impl Driver {
+    pub(super) fn describe(&self) -> String {
+        format!("the static pod {} on {}", self.manifest, self.machine.place())
+    }
+
+    pub(super) async fn look(&self, ctx: &Context<'_>) -> Result<(Process, Data)> {
+        let process = self.seen(ctx).await?.process();
+        Ok((process, self.dirs.read(ctx, &self.machine).await?))
+    }
+
+    pub(super) async fn preflight(&self, ctx: &Context<'_>) -> Result<()> {
+        let seen = self.seen(ctx).await?;
+        let path = if seen.placed { self.manifest.clone() } else { self.parked() };
+        Ok(self.fits(&read_text(ctx, &self.machine, &path).await?)?)
+    }
+
+    pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
+        let seen = self.seen(ctx).await?;
+        let parked = self.parked();
+        if seen.placed {
+            let (folder, _) = split(&parked);
+            self.machine.act(&["mkdir", "-p", "--", folder]).await?;
+            if seen.parked {
+                // Somebody has made the manifest anew; the older one is kept all the same.
+                self.shift(ctx, &parked, &format!("{parked}.older-{}", stamp())).await?;
+            }
+            self.shift(ctx, &self.manifest, &parked).await?;
+        }
+        let ended = async || {
+            let pid = self.pid(ctx).await?;
+            Ok(pid.map_or(Look::Ready(()), |pid| Look::NotYet(format!("its process {pid} is there"))))
+        };
+        let left = || format!("the manifest was moved to {parked}, and the kubelet ends the pod");
+        until(ctx, &format!("{} has ended", self.describe()), bound, ended).await.map_err(cut(left))
+    }
+
+    pub(super) async fn start(
+        &self,
+        ctx: &Context<'_>,
+        with: Option<&StartConfiguration>,
+        bound: Duration,
+    ) -> Result<()> {
+        let (seen, parked) = (self.seen(ctx).await?, self.parked());
+        if let Some(with) = with {
+            if seen.process() != Process::Stopped {
+                return Err(self.runs("so its start configuration would not reach it").into());
+            }
+            let text = read_text(ctx, &self.machine, &parked).await?;
+            self.fits(&text)?;
+            self.write(&text, &manifest::with(&text, with)).await?;
+        }
+        if !seen.placed {
+            self.shift(ctx, &parked, &self.manifest).await?;
+        }
+        let left = || "the manifest is in its place, and the kubelet starts the pod".to_owned();
+        self.stays(ctx, bound).await.map_err(cut(left))
+    }
+
+    /// Waits until one and the same process has run for a moment.
+    async fn stays(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
+        let mut first: Option<(String, Instant)> = None;
+        let what = format!("{} has run for a moment", self.describe());
+        let ended = until(ctx, &what, bound.max(STEADY), async || {
+            Ok(match (self.pid(ctx).await?, &first) {
+                (pid, Some((known, _))) if pid.as_ref() != Some(known) => Look::Ready(true),
+                (_, Some((_, since))) if since.elapsed() >= STEADY => Look::Ready(false),
+                (Some(pid), None) => {
+                    first = Some((pid, Instant::now()));
+                    Look::NotYet("it runs".to_owned())
+                }
+                (_, Some(_)) => Look::NotYet("it runs".to_owned()),
+                (None, None) => Look::NotYet("the kubelet has not started it yet".to_owned()),
+            })
+        });
+        if !ended.await? {
+            return Ok(());
+        }
+        let lines = self.last_log(ctx).await.unwrap_or_default();
+        Err(HostError::Ended { member: self.member.clone(), by: self.describe(), lines }.into())
+    }
+
+    pub(super) async fn set_aside(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.seen(ctx).await?.process() != Process::Stopped {
+            return Err(self.runs("so its data stay where they are").into());
+        }
+        self.dirs.set_aside(ctx, &self.machine).await
+    }
+
+    pub(super) async fn last_log(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let Some(file) = self.log_file(ctx).await? else { return Ok(Vec::new()) };
+        let words = ["tail", "-n", TAIL, "--", &file];
+        let done = self.machine.ask(ctx, &words).await?;
+        let text = self.machine.succeeded(&words, done)?.text();
+        Ok(end_of_log(&text.lines().map(|line| plain(line).to_owned()).collect::<Vec<_>>(), LINES))
+    }
+
+    /// Returns the newest log of a container named etcd in a pod whose name begins with etcd.
+    async fn log_file(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if let Some(file) = &self.log {
+            return Ok(Some(file.clone()));
+        }
+        let words = ["find", LOGS, "-path", "*_etcd-*/etcd/*.log", "-printf", "%T@ %p\n"];
+        let found = self.machine.ask(ctx, &words).await?.text();
+        let found = found.lines().filter_map(|line| line.split_once(' '));
+        let newest = found.max_by(|(a, _), (b, _)| number(a).total_cmp(&number(b)));
+        Ok(newest.map(|(_, path)| path.to_owned()))
+    }
+
+    async fn seen(&self, ctx: &Context<'_>) -> Result<Seen> {
+        let there = async |path: &str| -> Result<bool> {
+            let (folder, name) = split(path);
+            Ok(names(ctx, &self.machine, folder).await??.is_some_and(|names| names.iter().any(|known| known == name)))
+        };
+        let (placed, parked) = (there(&self.manifest).await?, there(&self.parked()).await?);
+        if !placed && !parked {
+            let what = format!("the manifest {}", self.manifest);
+            return Err(HostError::Missing { what, place: self.machine.place() }.into());
+        }
+        Ok(Seen { placed, parked, pid: self.pid(ctx).await? })
+    }
+
+    /// Finds etcd's process by its data dir. A container's processes stand in its machine's table.
+    async fn pid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let words = ["ps", "-ww", "-C", "etcd", "-o", "pid=", "-o", "args="];
+        let done = self.machine.ask(ctx, &words).await?;
+        // It exits with 1 where there is no such process, and says nothing then.
+        if done.code != 0 && !(done.code == 1 && done.said.trim().is_empty()) {
+            return Err(self.machine.failed(&words, &done).into());
+        }
+        let text = done.text();
+        let own = |line: &&str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            super::flags::value(&words, "data-dir").is_some_and(|dir| dir.trim_end_matches('/') == self.dirs.data)
+        };
+        let line = text.lines().find(own);
+        Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
+    }
+
+    fn runs(&self, consequence: &'static str) -> HostError {
+        HostError::Runs { member: self.member.clone(), by: self.describe(), consequence }
+    }
+
+    /// Holds that a start configuration can be written into the manifest.
+    fn fits(&self, text: &str) -> Result<(), HostError> {
+        let deaf = |why, help: &str| HostError::Deaf {
+            member: self.member.clone(),
+            by: self.describe(),
+            why,
+            help: help.to_owned(),
+        };
+        if let Some(why) = manifest::unfit(text) {
+            return Err(deaf(why, "write etcd's flags into the manifest as kubeadm does, one a line"));
+        }
+        match manifest::value(text, "data-dir") {
+            Some(dir) if dir.trim_end_matches('/') != self.dirs.data => {
+                Err(deaf(format!("its data dir is {dir}, not {}", self.dirs.data), "correct data_dir in the profile"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the manifest anew where it is parked, with its owner and mode, and keeps what it was.
+    async fn write(&self, old: &str, new: &str) -> Result<(), HostError> {
+        let parked = self.parked();
+        if old == new {
+            return Ok(());
+        }
+        self.machine.act(&["cp", "-p", "--", &parked, &format!("{parked}.before-{}", stamp())]).await?;
+        self.machine.act(&["cp", "-p", "--", &parked, &format!("{parked}.part")]).await?;
+        write_text(&self.machine, &parked, new).await
+    }
+
+    /// Moves a manifest, and sees that it was moved.
+    async fn shift(&self, ctx: &Context<'_>, from: &str, to: &str) -> Result<()> {
+        self.machine.act(&["mv", "-n", "-T", "--", from, to]).await?;
+        if names(ctx, &self.machine, from).await??.is_some() {
+            return Err(HostError::NotMoved { path: from.to_owned(), place: self.machine.place() }.into());
+        }
+        Ok(())
+    }
+
+    fn parked(&self) -> String {
+        let (folder, name) = split(&self.manifest);
+        format!("{}/{PARKED}/{name}", split(folder).0)
+    }
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn stamp() -> String {
+    chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f").to_string()
+}
+
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or_default()
+}
+
+/// Takes off what a container's runtime writes before each line: a time, the stream, and whether the line is whole.
+fn plain(line: &str) -> &str {
+    let rest = || {
+        let (_, rest) = line.split_once(' ')?;
+        let (stream, rest) = rest.split_once(' ')?;
+        let (_, rest) = rest.split_once(' ')?;
+        matches!(stream, "stdout" | "stderr").then_some(rest)
+    };
+    rest().unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("2026-01-02T03:04:05.678Z stderr F {\"msg\":\"a b\"}", "{\"msg\":\"a b\"}")]
+    #[case("{\"msg\":\"a b\"}", "{\"msg\":\"a b\"}")]
+    #[case("panic: tocommit(9) is out of range", "panic: tocommit(9) is out of range")]
+    fn a_line_of_a_containers_log_is_read(#[case] line: &str, #[case] expected: &str) {
+        assert_eq!(plain(line), expected);
+    }
+}
