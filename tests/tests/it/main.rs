@@ -18,6 +18,7 @@ mod failing;
 mod faults;
 mod hash;
 mod hostile;
+mod hosts;
 mod keys;
 #[cfg(target_os = "linux")]
 mod leftover;
