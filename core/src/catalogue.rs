@@ -16,6 +16,8 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::cluster::upgrade_check::UpgradeCheck>(),
     entry::<ops::downgrade::status::DowngradeStatus>(),
     entry::<ops::downgrade::validate::DowngradeValidate>(),
+    entry::<Changing<ops::downgrade::enable::DowngradeEnable>>(),
+    entry::<Changing<ops::downgrade::cancel::DowngradeCancel>>(),
     entry::<ops::get::Get>(),
     entry::<ops::keys::Keys>(),
     entry::<ops::snapshot::save::SnapshotSave>(),

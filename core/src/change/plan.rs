@@ -105,7 +105,10 @@ pub enum Action {
     /// Writes a key and deletes it, to see that the cluster takes writes.
     ProveWrite,
     /// Compares the hashes of all members at one revision.
-    CompareHashes,
+    CompareHashes {
+        /// Whether it is a failure too when not all of them can be compared.
+        all: bool,
+    },
     /// Waits until a member is healthy.
     AwaitHealthy {
         /// The member.
@@ -182,7 +185,7 @@ impl Action {
             Action::Compact { .. } => "compact",
             Action::DisarmAlarm { .. } => "disarm_alarm",
             Action::ProveWrite => "prove_write",
-            Action::CompareHashes => "compare_hashes",
+            Action::CompareHashes { .. } => "compare_hashes",
             Action::AwaitHealthy { .. } => "await_healthy",
             Action::CheckSpace { .. } => "check_space",
             Action::EnableDowngrade { .. } => "enable_downgrade",
@@ -245,7 +248,7 @@ impl Action {
         matches!(
             self,
             Action::SaveSnapshot { .. }
-                | Action::CompareHashes
+                | Action::CompareHashes { .. }
                 | Action::AwaitHealthy { .. }
                 | Action::CheckSpace { .. }
         )

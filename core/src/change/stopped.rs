@@ -218,20 +218,22 @@ impl Fault for Ended {
     }
 }
 
-/// Members hold different data at the same revision.
+/// The members are not known to hold the same data.
 #[derive(Debug, thiserror::Error)]
-#[error("members hold different data{}", if minority.is_empty() { String::new() } else { format!("; it is {minority} that differs") })]
-pub(crate) struct DataDiffer {
-    pub(crate) minority: String,
+#[error("the members are not known to hold the same data: {told}")]
+pub(crate) struct NotEqual {
+    pub(crate) told: String,
 }
 
-impl Fault for DataDiffer {
+impl Fault for NotEqual {
     fn code(&self) -> &'static str {
         "data_differ"
     }
 
     fn help(&self) -> Option<String> {
-        Some("`hash` shows all of it; replace the member that differs".to_owned())
+        Some(
+            "`hash` shows all of it; replace a member that differs, and bring back one that does not answer".to_owned(),
+        )
     }
 }
 

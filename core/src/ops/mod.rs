@@ -3,9 +3,9 @@
 pub mod alarm;
 pub mod can;
 pub mod change;
+pub mod cluster;
 pub mod compact;
 pub mod defrag;
-pub mod cluster;
 pub mod downgrade;
 pub mod get;
 pub mod hash;

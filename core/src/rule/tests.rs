@@ -26,7 +26,14 @@ fn cluster() -> ClusterView {
     if let Some(Ok(status)) = &mut members[3].status {
         (status.db_size, status.db_in_use, status.version) = (0, 0, "3.5.9".to_owned());
     }
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: Vec::new() }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: Vec::new(),
+        hosting: Default::default(),
+        facts: Default::default(),
+    }
 }
 
 fn holds(rule: &str, member: usize) -> Result<bool, Undecided> {

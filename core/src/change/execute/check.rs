@@ -5,12 +5,12 @@ use std::path::Path;
 use super::run::{Deed, Run, standing};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Who};
-use crate::change::stopped::{DataDiffer, SnapshotFailed, StillFull};
+use crate::change::stopped::{NotEqual, SnapshotFailed, StillFull};
 use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;
 use crate::ops::alarm::disarm::full;
-use crate::ops::hash;
+use crate::ops::hash::{self, Consistency};
 use crate::ops::snapshot::save;
 use crate::units::Bytes;
 use crate::value::to_value;
@@ -32,14 +32,14 @@ impl Run<'_, '_> {
     }
 
     /// Compares what the members hold.
-    pub(super) async fn compare_hashes(&self) -> Result<Deed> {
-        let view = self.observe(&Action::CompareHashes).await?;
-        let report = hash::compare(self.ctx, &view, None, self.bound).await?;
-        if report.verdict == hash::Verdict::Divergent {
-            return Err(DataDiffer { minority: report.minority.join(", ") }.into());
+    pub(super) async fn compare_hashes(&self, all: bool) -> Result<Deed> {
+        let view = self.observe(&Action::CompareHashes { all }).await?;
+        let report = self.ctx.unless_cancelled(hash::compare(self.cluster, &view, None, self.bound)).await?;
+        let told = format!("{}: {}", report.verdict, report.reason);
+        if report.verdict == Consistency::Divergent || (all && report.verdict != Consistency::Consistent) {
+            return Err(NotEqual { told }.into());
         }
-        let detail = format!("{} at revision {}", report.verdict, report.revision);
-        Ok(Deed { detail, result: to_value(&report).ok(), already: false })
+        Ok(Deed { detail: told, result: to_value(&report).ok(), already: false })
     }
 
     /// Waits until a member is healthy.

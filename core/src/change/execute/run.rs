@@ -208,7 +208,7 @@ impl<'r, 'c> Run<'r, 'c> {
     async fn act(&mut self, action: &Action, view: &ClusterView) -> Result<Deed> {
         match action {
             Action::SaveSnapshot { path, except } => self.save_snapshot(path.as_deref(), *except, view).await,
-            Action::CompareHashes => self.compare_hashes().await,
+            Action::CompareHashes { all } => self.compare_hashes(*all).await,
             Action::AwaitHealthy { who } => self.await_healthy(who).await,
             Action::CheckSpace { quota } => self.check_space(*quota).await,
             Action::StopMember { .. }

@@ -6,6 +6,7 @@ use crate::change::plan::label;
 use crate::change::view::{ClusterView, MemberView};
 use crate::host::{Data, Process};
 use crate::id::MemberId;
+use crate::ops::downgrade::SINCE;
 use crate::version::Version;
 
 /// How many log entries the other members may be behind when one is taken away. Members are not asked in the same instant, so
@@ -119,5 +120,21 @@ pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], 
     {
         let message = format!("the data of {name} on its host are those of member {member} of cluster {cluster}");
         refusals.push(refusal(Code::DataInUse, message, "move them aside first"));
+    }
+}
+
+/// etcd goes back by one minor version, and not before 3.6; an older server would carry out the call and answer with a timeout.
+pub(super) fn check_downgrade(view: &ClusterView, wanted: &str, refusals: &mut Vec<Refusal>) {
+    let (Some(oldest), Some(wanted)) = (view.oldest_version(), Version::parse(wanted)) else { return };
+    if oldest < SINCE {
+        let message = format!("etcd can go back from 3.6 on, and a member runs {oldest}");
+        refusals.push(refusal(
+            Code::ServerWouldRefuse,
+            message,
+            "restore a snapshot that was saved by the older version",
+        ));
+    } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor + 1) {
+        let message = format!("etcd {oldest} can go back to {}.{} only", oldest.major, oldest.minor.saturating_sub(1));
+        refusals.push(refusal(Code::ServerWouldRefuse, message, "go back by one minor version at a time"));
     }
 }

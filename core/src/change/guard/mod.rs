@@ -127,6 +127,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::RestartMember { id, .. } => away::check_restart(view, *id, &mut refusals),
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
+        Action::EnableDowngrade { version } => away::check_downgrade(view, version, &mut refusals),
         Action::StartMember { name, peer_urls } => away::check_start(view, name, peer_urls, &mut refusals),
         _ => {}
     }

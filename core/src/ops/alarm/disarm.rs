@@ -71,7 +71,7 @@ impl Change for AlarmDisarm {
                 let help = "say whose alarm it is; `alarm list` and `hash` show which member differs";
                 return Err(BadArgument::invalid("member", "is needed to take a CORRUPT alarm back", help).into());
             }
-            plan = plan.then(Action::CompareHashes, "the data of all members must be equal again");
+            plan = plan.then(Action::CompareHashes { all: true }, "the data of all members must be equal again");
         }
         let raised = view.alarms.iter().filter(|a| a.kind == wanted && only.is_none_or(|id| id == a.member_id));
         for alarm in raised {

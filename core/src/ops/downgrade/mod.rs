@@ -1,5 +1,7 @@
 //! Going back by one minor version.
 
+pub mod cancel;
+pub mod enable;
 pub mod status;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,14 @@ fn cluster(members: [(&str, Option<&str>, Option<&str>); 3]) -> ClusterView {
         view
     };
     let members = (1..).zip(members).map(view).collect();
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: Vec::new() }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: Vec::new(),
+        hosting: Default::default(),
+        facts: Default::default(),
+    }
 }
 
 #[test]

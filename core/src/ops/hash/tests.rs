@@ -12,7 +12,14 @@ use crate::rpc::HashKv;
 fn cluster(voters: u64, change: impl Fn(&mut Vec<MemberView>)) -> ClusterView {
     let mut members = (1..=voters).map(|id| member(id, State::Healthy, false, Some(1), 0)).collect();
     change(&mut members);
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: Vec::new() }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: Vec::new(),
+        hosting: Default::default(),
+        facts: Default::default(),
+    }
 }
 
 fn runs(members: &mut [MemberView], versions: &[&str]) {

@@ -158,7 +158,7 @@ impl<'v> Case<'v> {
         }
         let who = self.comes();
         Ok(plan
-            .then(Action::CompareHashes, "every member must hold the same data")
+            .then(Action::CompareHashes { all: false }, "every member must hold the same data")
             .then(Action::AwaitHealthy { who }, "that is what it is done for"))
     }
 
@@ -233,10 +233,7 @@ impl<'v> Case<'v> {
             then(action, "it copies the data from the leader");
         }
         if self.new.is_none_or(|new| new.member.is_learner) {
-            then(
-                Action::PromoteMember { who: self.comes() },
-                "it votes as the old one did, when it has caught up",
-            );
+            then(Action::PromoteMember { who: self.comes() }, "it votes as the old one did, when it has caught up");
         }
         steps
     }

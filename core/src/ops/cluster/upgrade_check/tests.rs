@@ -18,7 +18,14 @@ fn cluster(versions: &[&str]) -> ClusterView {
             status.storage_version = (version >= rules::TELLS_STORAGE).then(|| line_of(version).to_string());
         });
     }
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: Vec::new() }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: Vec::new(),
+        hosting: Default::default(),
+        facts: Default::default(),
+    }
 }
 
 fn set(member: &mut MemberView, change: impl FnOnce(&mut Status)) {
