@@ -3,6 +3,7 @@
 
 mod arguments;
 mod changes;
+mod procedures;
 mod sandboxes;
 
 use std::fmt::Write;
