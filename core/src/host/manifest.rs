@@ -146,6 +146,10 @@ spec:
             "    - etcd\n",
         ];
         let said: Vec<String> = bad.iter().filter_map(|manifest| unfit(manifest)).collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        its command has --config-file, which wins over all flags
+        the value of --initial-cluster does not stand behind it as --initial-cluster=VALUE
+        it has no line `- --data-dir=…`, by which etcd's command is found
+        "#);
     }
 }

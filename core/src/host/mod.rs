@@ -5,6 +5,7 @@
 //! has been seen to be done. No driver ever deletes data.
 
 mod data;
+pub(crate) mod death;
 mod error;
 mod files;
 mod flags;

@@ -1,5 +1,8 @@
 //! `health`: whether every member does what it should.
 
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
 use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
 use crate::change::view::{ClusterView, MemberView, Role, Verdict};
@@ -7,6 +10,7 @@ use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
+use crate::host::{Host, death};
 use crate::id::MemberId;
 use crate::operation::Operation;
 use crate::ops::status::alarms_of;
@@ -52,7 +56,8 @@ impl Operation for Health {
         details: "A voter is healthy when it serves a linearizable read, knows its leader and has no alarm; a learner when it \
                   serves a serializable read. Degraded members answer, but not as they should; unresponsive ones do not answer \
                   in time; on down ones nothing listens; unstarted ones were added and have never run. All members are asked at \
-                  once, so one that hangs costs one timeout, once. `quorum` says what this means for the cluster.",
+                  once, so one that hangs costs one timeout, once. Where the profile says under `hosts` how a member that is down is \
+                  reached, its log is read, and what it says of the member's data is told. `quorum` says what this means for the cluster.",
         search: &["etcdctl", "endpoint", "check", "alive", "sick", "broken"],
         effect: Effect::Reads,
         capability: Capability::Read,
@@ -64,11 +69,29 @@ impl Operation for Health {
 
     async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
         let view = observe(ctx.cluster()?, Depth::Reads).await?;
-        Ok(view.members.iter().map(|member| row(&view, member)).collect())
+        let rows = view.members.iter().map(async |member| row(&view, member, why(ctx, &view, member).await));
+        Ok(join_all(rows).await)
     }
 }
 
-fn row(view: &ClusterView, member: &MemberView) -> Row {
+/// Finds out why a member is down, where the profile says how its host is reached. What cannot be read in the time of one answer
+/// is told, and takes nothing from what is known without it.
+async fn why(ctx: &Context<'_>, view: &ClusterView, member: &MemberView) -> Option<String> {
+    let name = member.member.name.as_str();
+    if view.verdict(member) != Verdict::Down || name.is_empty() {
+        return None;
+    }
+    let cluster = ctx.cluster().ok()?;
+    let profile = cluster.profile();
+    let read = async {
+        let Some(host) = Host::of(profile, ctx.places(), name)? else { return Ok(None) };
+        Ok(death::why(&host.last_log(ctx).await?, name))
+    };
+    let read: Result<Option<String>> = timeout(profile.timeout, read).await.unwrap_or(Ok(None));
+    read.unwrap_or_else(|error| Some(format!("its log cannot be read: {}", error.in_one_line())))
+}
+
+fn row(view: &ClusterView, member: &MemberView, why: Option<String>) -> Row {
     Row {
         member_id: member.member.id,
         name: member.member.started().then(|| member.member.label()),
@@ -80,7 +103,10 @@ fn row(view: &ClusterView, member: &MemberView) -> Row {
         linearizable: matches!(member.linearizable, Some(Ok(()))),
         alarms: alarms_of(view, member),
         latency: member.latency.map(Elapsed::from),
-        error: problem(view, member),
+        error: match (problem(view, member), why) {
+            (Some(problem), Some(why)) => Some(format!("{problem}; {why}")),
+            (problem, why) => problem.or(why),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod changes;
+mod hosts;
 mod procedures;
 mod sandboxes;
 

@@ -9,7 +9,7 @@ use etcdsh_core::id::{ClusterId, MemberId};
 use etcdsh_core::sandbox::Options;
 use etcdsh_tests::{Running, row, until};
 use rstest::rstest;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use driven::Driven;
 use kubelet::Kubelet;
@@ -142,11 +142,135 @@ fn a_static_pod_joins_and_is_replaced(#[values("3.4", "3.5", "3.6", "3.7")] vers
     joins_and_is_replaced(&cluster, &host, "infra4", &kubelet.peer_url);
 }
 
+/// A shell on the other machine would make something else of every one of these.
+const ODD: &str = "a 'b' \"c\" $HOME `d` *;é\\";
+
+#[rstest]
+#[case::unit("systemd")]
+#[case::pod("static_pod")]
+fn a_member_on_another_machine_joins_and_is_replaced(#[case] kind: &str) {
+    let cluster = plain("3.6").unwrap();
+    let there = "host = \"root@member.test\"";
+    let home = if kind == "systemd" {
+        let unit = Unit::new(&cluster, &[]);
+        let host = unit.driven(there);
+        assert_eq!(host.describe(), "the systemd unit etcd.service on root@member.test");
+        joins_and_is_replaced(&cluster, &host, "infra4", &unit.peer_url);
+        unit.home().to_owned()
+    } else {
+        let kubelet = Kubelet::new(&cluster);
+        joins_and_is_replaced(&cluster, &kubelet.driven(there), "infra4", &kubelet.peer_url);
+        kubelet.home().to_owned()
+    };
+    let calls = std::fs::read_to_string(home.join("ssh.calls")).unwrap();
+    assert!(
+        calls.lines().count() > 20 && calls.lines().all(|call| call.contains("-- root@member.test env LC_ALL=C '"))
+    );
+}
+
+#[test]
+fn words_reach_another_machine_as_they_are() {
+    let cluster = plain("3.6").unwrap();
+    let unit = Unit::new(&cluster, &[]);
+    let log = unit.home().join(ODD);
+    std::fs::write(&log, "{\"level\":\"fatal\",\"msg\":\"told\"}\n").unwrap();
+    let toml = serde_json::to_string(&log).unwrap();
+    let host = unit.driven(&format!("host = \"root@member.test\"\nlog = {toml}"));
+    assert_eq!(host.last_log().unwrap(), ["told"]);
+}
+
+#[test]
+fn what_a_host_cannot_do_is_said_before_anything_is_done() {
+    let cluster = plain("3.6").unwrap();
+    let unit = Unit::new(&cluster, &[]);
+    let mut told = String::new();
+    let mut tell = |what: &str, error: etcdsh_core::Error| {
+        let help = error.help().unwrap_or_default();
+        told.push_str(&format!("{what}: {}: {error}\n  help: {help}\n", error.code()));
+    };
+    tell("away", unit.driven("host = \"root@away.test\"").look().unwrap_err());
+    tell("no unit", unit.driven("unit = \"other\"").look().unwrap_err());
+    let host = unit.driven("");
+    unit.set("refuse", "");
+    tell("denied", host.start(None).unwrap_err());
+    std::fs::remove_file(unit.home().join("unit/refuse")).unwrap();
+    let command = unit.get("command");
+    for flag in ["--initial-cluster=a=http://a:1", "--name other", "--config-file=/etc/etcd.yml"] {
+        unit.set("command", &format!("{command} {flag}"));
+        tell(flag, host.preflight(None).unwrap_err());
+    }
+    unit.set("command", &format!("{command} --initial-cluster=${{ETCD_INITIAL_CLUSTER}}"));
+    host.preflight(None).unwrap();
+    let hidden = unit.home().join("unit/etcd.default");
+    std::fs::write(&hidden, "DAEMON_ARGS=\"--initial-cluster-state=new\"\n").unwrap();
+    tell("hidden", host.preflight(None).unwrap_err());
+    let own = unit.driven(&format!("env_file = \"{}/join.env\"", unit.home().display()));
+    std::fs::write(&hidden, "").unwrap();
+    tell("unread", own.preflight(None).unwrap_err());
+    unit.set("environment_files", &format!("{}\n{}/join.env\n", hidden.display(), unit.home().display()));
+    own.preflight(None).unwrap();
+    assert_eq!((unit.calls("start"), unit.calls("stop")), (1, 0));
+
+    let kubelet = Kubelet::new(&cluster);
+    let pod = kubelet.driven("");
+    let parked = kubelet.home().join("etcdsh-parked/etcd.yaml");
+    let manifest = std::fs::read_to_string(&parked).unwrap();
+    std::fs::write(&parked, manifest.replace("/data", "/elsewhere")).unwrap();
+    tell("other data", pod.preflight(None).unwrap_err());
+    std::fs::write(&parked, manifest.replace("--initial-cluster=", "--initial-cluster\n    - ")).unwrap();
+    tell("apart", pod.preflight(None).unwrap_err());
+    std::fs::remove_file(&parked).unwrap();
+    tell("no manifest", pod.look().unwrap_err());
+    let home = cluster.home().to_string_lossy().into_owned();
+    insta::assert_snapshot!(told.replace(&home, "[home]"), @"");
+}
+
+/// A crash between the two moves of a manifest leaves it parked, or, where somebody made it anew meanwhile, in both places.
+#[test]
+fn a_static_pod_is_found_wherever_its_manifest_was_left() {
+    let cluster = plain("3.6").unwrap();
+    let kubelet = Kubelet::new(&cluster);
+    let (host, home) = (kubelet.driven(""), kubelet.home());
+    let (placed, parked) = (home.join("manifests/etcd.yaml"), home.join("etcdsh-parked/etcd.yaml"));
+    assert_eq!(host.look().unwrap().process, Process::Stopped);
+    let (_, start) = add(&cluster, "infra4", &kubelet.peer_url);
+    host.start(Some(&start)).unwrap();
+    promote(&cluster, "infra4");
+    let before: Vec<_> = names(&home.join("etcdsh-parked"));
+    assert!(before.iter().any(|name| name.starts_with("etcd.yaml.before-")), "{before:?}");
+    assert!(placed.exists() && !parked.exists());
+    std::fs::write(&parked, "an older one").unwrap();
+    host.stop().unwrap();
+    assert!(!placed.exists() && std::fs::read_to_string(&parked).unwrap().contains("--initial-cluster-state=existing"));
+    let after: Vec<_> = names(&home.join("etcdsh-parked"));
+    assert!(after.iter().any(|name| name.starts_with("etcd.yaml.older-")), "{after:?}");
+    host.stop().unwrap();
+    host.start(None).unwrap();
+    serves(&cluster, "infra4");
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[rstest]
+#[case("3.4", "stale-data", "its data are an old copy (tocommit(")]
+#[case("3.7", "stale-data", "its data are an old copy (tocommit(")]
+#[case("3.5", "wiped", "its data are gone, and it was started as if the cluster were new (member ")]
+fn health_names_why_a_member_is_down(#[case] version: &str, #[case] how: &str, #[case] why: &str) {
+    let Some(cluster) = Running::three(version) else { return };
+    cluster.call("sandbox break", json!({ "member": "infra2", "how": how })).unwrap();
+    let health = cluster.call("health", json!({})).unwrap();
+    let infra2 = row(&health, "infra2");
+    let error = infra2["error"].as_str().unwrap();
+    assert!(infra2["verdict"] == "down" && error.contains(why), "{error}");
+    assert!(error.ends_with("; `member replace infra2` makes it a new member"), "{error}");
+    assert!(row(&health, "infra1")["error"].is_null() && row(&health, "infra3")["error"].is_null(), "{health}");
+}
+
 #[test]
 fn nobody_drives_a_member_that_the_profile_does_not_name() {
     let cluster = plain("3.6").unwrap();
     let unit = Unit::new(&cluster, &[]);
     assert!(Driven::new(&unit.profile(""), &unit.places, "infra1").is_none());
 }
-
-fn _unused(_: Json) {}

@@ -14,7 +14,7 @@ use etcdsh_tests::Running;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Driven;
-use super::unit::etcd;
+use super::unit::{SSH, etcd, write_program};
 
 /// How often it looks. A real one does every 20 s.
 const EVERY: Duration = Duration::from_millis(50);
@@ -52,7 +52,10 @@ impl<'c> Kubelet<'c> {
             let (home, ends) = (home.clone(), Arc::clone(&ends));
             move || run(&home, &ends)
         });
-        Kubelet { cluster, home, places: cluster.places.clone(), peer_url, ends, runs: Some(runs) }
+        write_program(&home.join("ssh"), SSH);
+        let mut places = cluster.places.clone();
+        places.programs.insert(0, home.clone());
+        Kubelet { cluster, home, places, peer_url, ends, runs: Some(runs) }
     }
 
     /// Returns the driver of its member.

@@ -12,6 +12,8 @@ use super::Driven;
 /// The stand-ins. They find their state beside themselves.
 const SYSTEMCTL: &str = include_str!("../../../standins/systemctl");
 const JOURNALCTL: &str = include_str!("../../../standins/journalctl");
+/// The stand-in for ssh, beside which the other machine's programs lie.
+pub(crate) const SSH: &str = include_str!("../../../standins/ssh");
 
 /// The one unit of a machine.
 pub(crate) struct Unit<'c> {
@@ -28,7 +30,7 @@ impl<'c> Unit<'c> {
     pub(crate) fn new(cluster: &'c Running, flags: &[&str]) -> Self {
         let home = cluster.home().join("machine");
         std::fs::create_dir_all(home.join("unit/drop_ins")).unwrap();
-        for (name, text) in [("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)] {
+        for (name, text) in [("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL), ("ssh", SSH)] {
             write_program(&home.join(name), text);
         }
         let peer_url = cluster.free_peer_url();
