@@ -24,6 +24,7 @@ const BACK_OFF: Duration = Duration::from_secs(3);
 /// One, with the manifest of an etcd.
 pub(crate) struct Kubelet<'c> {
     cluster: &'c Running,
+    endpoint: String,
     home: PathBuf,
     places: Places,
     /// Where its etcd is to listen.
@@ -55,7 +56,8 @@ impl<'c> Kubelet<'c> {
         write_program(&home.join("ssh"), SSH);
         let mut places = cluster.places.clone();
         places.programs.insert(0, home.clone());
-        Kubelet { cluster, home, places, peer_url, ends, runs: Some(runs) }
+        let endpoint = cluster.profile().endpoints[0].to_string();
+        Kubelet { cluster, endpoint, home, places, peer_url, ends, runs: Some(runs) }
     }
 
     /// Returns the driver of its member.
@@ -64,8 +66,8 @@ impl<'c> Kubelet<'c> {
         let text = format!(
             "[profiles.prod]\nendpoints = [\"{}\"]\n\
              [profiles.prod.hosts]\ndriver = \"static_pod\"\nmanifest = \"{home}/manifests/etcd.yaml\"\n\
-             data_dir = \"{home}/data\"\nlog = \"{home}/log\"\n{more}\n[profiles.prod.hosts.members.infra4]\n",
-            self.cluster.profile().endpoints[0]
+             data_dir = \"{home}/data\"\nlog = \"{home}/log\"\n[profiles.prod.hosts.members.infra4]\n{more}\n",
+            self.endpoint
         );
         self.cluster.write("config/etcdsh/config.toml", &text);
         let profile = self.cluster.caller.profile(&[("profile", "prod")]).unwrap_or_else(|error| panic!("{error:?}"));

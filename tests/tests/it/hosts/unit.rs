@@ -18,6 +18,7 @@ pub(crate) const SSH: &str = include_str!("../../../standins/ssh");
 /// The one unit of a machine.
 pub(crate) struct Unit<'c> {
     cluster: &'c Running,
+    endpoint: String,
     home: PathBuf,
     /// The folders of a user who finds the stand-ins.
     pub(crate) places: Places,
@@ -48,7 +49,8 @@ impl<'c> Unit<'c> {
         std::fs::write(home.join("unit/environment_files"), format!("{}\n", own.display())).unwrap();
         let mut places = cluster.places.clone();
         places.programs.insert(0, home.clone());
-        Unit { cluster, home, places, peer_url }
+        let endpoint = cluster.profile().endpoints[0].to_string();
+        Unit { cluster, endpoint, home, places, peer_url }
     }
 
     /// Returns the folder that stands for the machine.
@@ -56,14 +58,14 @@ impl<'c> Unit<'c> {
         &self.home
     }
 
-    /// Returns the profile that names it, with more lines for all members.
+    /// Returns the profile that names it, with more lines for its member.
     pub(crate) fn profile(&self, more: &str) -> Profile {
         let home = self.home.display();
         let text = format!(
             "[profiles.prod]\nendpoints = [\"{}\"]\n\
              [profiles.prod.hosts]\ndriver = \"systemd\"\nunit = \"etcd\"\ndata_dir = \"{home}/data\"\n\
-             drop_in_dir = \"{home}/unit/drop_ins\"\n{more}\n[profiles.prod.hosts.members.infra4]\n",
-            self.cluster.profile().endpoints[0]
+             drop_in_dir = \"{home}/unit/drop_ins\"\n[profiles.prod.hosts.members.infra4]\n{more}\n",
+            self.endpoint
         );
         self.cluster.write("config/etcdsh/config.toml", &text);
         self.cluster.caller.profile(&[("profile", "prod")]).unwrap_or_else(|error| panic!("{error:?}"))
