@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::change::report::Outcome;
-use crate::units::{Bytes, Elapsed};
+use crate::units::{Bytes, Elapsed, Timestamp, escape, escape_json, rfc3339};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +71,34 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Returns it as one line in which nothing drives a terminal.
+    pub fn line(&self) -> String {
+        escape(&self.to_string()).replace(['\n', '\t'], " ")
+    }
+
+    /// Says whether its line is worth keeping when other things have happened since.
+    pub fn stays(&self) -> bool {
+        match self {
+            Event::Step { .. } | Event::Warning { .. } => true,
+            Event::Waiting { .. } | Event::Progress { .. } => false,
+        }
+    }
+
+    /// Returns it as one line of JSON, with the time at which it happened, for programs. Spans are in nanoseconds, as everywhere.
+    pub fn json(&self, at: Timestamp) -> String {
+        #[derive(Serialize)]
+        struct Told<'e> {
+            time: String,
+            #[serde(flatten)]
+            event: &'e Event,
+        }
+        let told = Told { time: rfc3339(at.0), event: self };
+        // An event is made of texts and numbers, all of which JSON has.
+        escape_json(&serde_json::to_string(&told).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,7 +110,7 @@ impl fmt::Display for Event {
                 write!(f, "step {number}: {step}: {outcome}{detail}")
             }
             Event::Waiting { what, status, elapsed } => {
-                write!(f, "waiting until {what} ({status}, {} s)", elapsed.duration().as_secs())
+                write!(f, "waiting until {what}, for {} s: {status}", elapsed.duration().as_secs())
             }
             Event::Progress { what, done, total: Some(total) } => {
                 write!(f, "{what}: {} of {} MB", done.0 / 1_000_000, total.0 / 1_000_000)
@@ -90,5 +118,61 @@ impl fmt::Display for Event {
             Event::Progress { what, done, total: None } => write!(f, "{what}: {} MB", done.0 / 1_000_000),
             Event::Warning { message } => write!(f, "warning: {message}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each kind, as long and as hostile as they come.
+    fn events() -> Vec<Event> {
+        let (size, total) = (Bytes(8_388_608), Some(Bytes(20_971_552)));
+        let elapsed = std::time::Duration::from_millis(12_400).into();
+        let text = |text: &str| text.to_owned();
+        vec![
+            Event::Step { number: 2, of: 6, step: text("promote_member infra2\n\u{1b}[2J\u{202e}") },
+            Event::Waiting {
+                what: text("infra2 served"),
+                status: text("1 of 3 members up;\tinfra2: \u{9b}2J"),
+                elapsed,
+            },
+            Event::Progress { what: text("snapshot"), done: size, total },
+            Event::Progress { what: text("snapshot"), done: size, total: None },
+            Event::Warning { message: text("the disk is \"slow\"\u{7f}") },
+        ]
+    }
+
+    #[test]
+    fn what_people_see() {
+        let lines: String = events()
+            .iter()
+            .map(|event| format!("{}{}\n", if event.stays() { "" } else { "… " }, event.line()))
+            .collect();
+        insta::assert_snapshot!(lines, @r#"
+        step 2 of 6: promote_member infra2 \u{1b}[2J\u{202e}
+        … waiting until infra2 served, for 12 s: 1 of 3 members up; infra2: \u{9b}2J
+        … snapshot: 8 of 20 MB
+        … snapshot: 8 MB
+        warning: the disk is "slow"\u{7f}
+        "#);
+    }
+
+    #[test]
+    fn what_programs_read() {
+        let at = Timestamp(1_790_000_000_123_000_000);
+        let lines: Vec<String> = events().iter().map(|event| event.json(at)).collect();
+        for (line, event) in lines.iter().zip(events()) {
+            let told: serde_json::Value = serde_json::from_str(line).unwrap();
+            let fields = serde_json::to_value(event).unwrap();
+            assert!(fields.as_object().unwrap().iter().all(|(name, value)| told[name] == *value), "{line}");
+        }
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        {"time":"2026-09-21T14:13:20.123Z","event":"step","number":2,"of":6,"step":"promote_member infra2\n\u001b[2J\u202e"}
+        {"time":"2026-09-21T14:13:20.123Z","event":"waiting","what":"infra2 served","status":"1 of 3 members up;\tinfra2: \u009b2J","elapsed":12400000000}
+        {"time":"2026-09-21T14:13:20.123Z","event":"progress","what":"snapshot","done":8388608,"total":20971552}
+        {"time":"2026-09-21T14:13:20.123Z","event":"progress","what":"snapshot","done":8388608,"total":null}
+        {"time":"2026-09-21T14:13:20.123Z","event":"warning","message":"the disk is \"slow\"\u007f"}
+        "#);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In reading order: what an operation is ([`card`], [`operation`], [`args`], [`report`]), the list of all of them
 //! ([`catalogue`]), values ([`value`], [`units`], [`id`]), the nouns ([`member`], [`endpoint`], [`profile`]), what every call
-//! carries ([`context`], [`event`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster ([`change`]),
-//! the members' hosts ([`host`]), the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
+//! carries ([`context`], [`event`], [`progress`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster
+//! ([`change`]), the members' hosts ([`host`]), the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
 
@@ -24,6 +24,7 @@ pub mod operation;
 pub mod ops;
 pub mod places;
 pub mod profile;
+pub mod progress;
 pub mod report;
 pub mod rpc;
 pub mod rule;

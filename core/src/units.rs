@@ -131,6 +131,21 @@ pub fn escape_word(text: &str) -> String {
     escape_if(text, |character| character.is_control() || unsafe_to_show(character))
 }
 
+/// Escapes within JSON what no terminal should be shown, in JSON's own way, so that the text means the same as before.
+pub fn escape_json(json: &str) -> String {
+    let mut clean = String::with_capacity(json.len());
+    for character in json.chars() {
+        if unsafe_to_show(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                clean.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            clean.push(character);
+        }
+    }
+    clean
+}
+
 fn escape_if(text: &str, escaped: impl Fn(char) -> bool) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {

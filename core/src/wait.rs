@@ -13,6 +13,8 @@ use crate::units::Elapsed;
 pub const EVERY: Duration = Duration::from_millis(100);
 /// How soon it is looked at for the second time. The pauses grow from here, so that what comes true at once is seen at once.
 const FIRST: Duration = Duration::from_millis(5);
+/// How often the caller is told about it.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What a look at an awaited condition found.
 #[derive(Debug)]
@@ -51,8 +53,21 @@ pub(crate) async fn until_cancelled<T>(
     let start = Instant::now();
     let mut told = Duration::ZERO;
     let mut span = FIRST;
+    let mut status = "nothing was seen yet".to_owned();
     loop {
-        let status = match look().await? {
+        let mut looking = std::pin::pin!(look());
+        let found = loop {
+            // A look at a member that does not answer takes its time too, and whoever waits should not wonder.
+            tokio::select! {
+                biased;
+                found = &mut looking => break found?,
+                () = sleep((told + TELL_EVERY).saturating_sub(start.elapsed())) => {
+                    told = start.elapsed();
+                    tell(&Event::Waiting { what: what.to_owned(), status: status.clone(), elapsed: told.into() });
+                }
+            }
+        };
+        status = match found {
             Look::Ready(found) => return Ok(found),
             Look::NotYet(status) => status,
         };
@@ -60,9 +75,9 @@ pub(crate) async fn until_cancelled<T>(
         if elapsed >= bound {
             return Err(TimedOut { what: what.to_owned(), bound: bound.into(), last: status }.into());
         }
-        if elapsed - told >= Duration::from_secs(1) {
+        if elapsed - told >= TELL_EVERY {
             told = elapsed;
-            tell(&Event::Waiting { what: what.to_owned(), status, elapsed: elapsed.into() });
+            tell(&Event::Waiting { what: what.to_owned(), status: status.clone(), elapsed: told.into() });
         }
         tokio::select! {
             () = cancel.cancelled() => return Err(Interrupted.into()),
@@ -116,6 +131,27 @@ impl Fault for TimedOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+    async fn a_look_that_takes_its_time_is_told_about() {
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |event: &Event| told.lock().unwrap().push(event.line());
+        let mut looks = 0;
+        let look = async || {
+            looks += 1;
+            if looks == 1 {
+                return Ok(Look::NotYet("infra2 is down".to_owned()));
+            }
+            sleep(Duration::from_millis(2_500)).await;
+            Ok(Look::Ready(looks))
+        };
+        let bound = Duration::from_secs(60);
+        let found = until_cancelled(&CancellationToken::new(), &tell, "all serve", bound, look).await.unwrap();
+        let told = told.into_inner().unwrap();
+        assert_eq!((found, told.len()), (2, 2), "{told:?}");
+        assert_eq!(told[0], "waiting until all serve, for 1 s: infra2 is down");
+    }
 
     #[test]
     fn what_was_awaited_in_vain_is_told_with_what_was_seen_last() {

@@ -60,8 +60,8 @@ impl OpCommand {
             }
             Target::Nothing => None,
         };
-        let hooks: Vec<HookFn<'_>> = hooks.iter().map(|closure| hook(engine, closure)).collect();
-        let notices = Notices::default();
+        let notices = Notices::new();
+        let hooks: Vec<HookFn<'_>> = hooks.iter().map(|closure| hook(engine, closure, &notices)).collect();
         let answer = plugin.driver()?.call(Call {
             entry: self.entry,
             args,
@@ -93,8 +93,10 @@ fn listen(engine: &EngineInterface, cancel: &Cancel) -> Result<HandlerGuard> {
 }
 
 /// Makes a callback of core's out of a closure. It gets its record both as its parameter and as its input.
-fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>) -> HookFn<'a> {
+fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>, notices: &'a Notices) -> HookFn<'a> {
     Box::new(move |value| {
+        // It may print.
+        notices.clear();
         let value = to_nu(value, closure.span);
         let answer = engine.eval_closure(closure, vec![value.clone()], Some(value)).map_err(|error| {
             let error = explain(error, closure);

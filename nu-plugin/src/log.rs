@@ -39,8 +39,8 @@ fn complain(problem: &str) {
     let _ = writeln!(std::io::stderr(), "nu_plugin_etcd: {problem}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "the process's own environment is what a log of the process obeys")]
-fn variable(name: &str) -> Option<String> {
+#[expect(clippy::disallowed_methods, reason = "the process's own environment is what its log and its terminal obey")]
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

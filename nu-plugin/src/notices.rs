@@ -1,65 +1,64 @@
-//! What a person who waits is told: one line on the terminal, rewritten as things go on, and gone at the end.
+//! What a person who waits is told, on the terminal that Nushell runs on. Standard output belongs to Nushell, and where there is
+//! no terminal nobody waits.
 
-use std::cell::Cell;
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use etcdsh_core::event::Event;
-use etcdsh_core::units::escape;
+use etcdsh_core::progress::Progress;
 
-/// A longer line would wrap, and a wrapped line cannot be taken back.
-const WIDTH: usize = 79;
+use crate::log::variable;
 
-/// Shows events on a terminal, and nothing anywhere else. Standard output belongs to Nushell.
-#[derive(Default)]
-pub struct Notices {
-    shown: Cell<bool>,
-}
+/// The width of a terminal that does not tell its own.
+const WIDTH: usize = 80;
+
+/// Shows the events of one call. What stands at its end is taken away.
+pub struct Notices(Option<Mutex<Progress>>);
 
 impl Notices {
+    /// Looks where standard error leads.
+    pub fn new() -> Self {
+        let erasable = variable("TERM").is_none_or(|term| term != "dumb");
+        Notices(std::io::stderr().is_terminal().then(|| Mutex::new(Progress::new(erasable))))
+    }
+
     /// Shows an event.
     pub fn show(&self, event: &Event) {
-        let mut terminal = std::io::stderr();
-        if terminal.is_terminal() {
-            let lasting = matches!(event, Event::Warning { .. });
-            // A terminal that cannot be written to is no reason to fail.
-            let _ = terminal.write_all(format!("\r\x1b[K{}", line(event)).as_bytes());
-            self.shown.set(!lasting);
+        if let Some(mut progress) = self.progress() {
+            write(&progress.tell(event, width()));
         }
+    }
+
+    /// Makes room for somebody else's output.
+    pub fn clear(&self) {
+        if let Some(mut progress) = self.progress() {
+            write(progress.clear());
+        }
+    }
+
+    fn progress(&self) -> Option<MutexGuard<'_, Progress>> {
+        self.0.as_ref().map(|progress| progress.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Notices::new()
     }
 }
 
 impl Drop for Notices {
     fn drop(&mut self) {
-        if self.shown.get() {
-            let _ = std::io::stderr().write_all(b"\r\x1b[K");
-        }
+        self.clear();
     }
 }
 
-/// Writes an event as one line; a warning stays, with the line's end.
-fn line(event: &Event) -> String {
-    let text = escape(&event.to_string()).replace('\n', " ");
-    match event {
-        Event::Warning { .. } => text + "\n",
-        _ => text.chars().take(WIDTH).collect(),
-    }
+fn write(text: &str) {
+    // A terminal that cannot be written to is no reason to fail.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_one_line_that_drives_no_terminal() {
-        let event = Event::Step { number: 1, of: 2, step: format!("add \x1b[2J\n{}", "x".repeat(100)) };
-        let line = line(&event);
-        assert_eq!(line.chars().count(), WIDTH);
-        assert!(line.starts_with("step 1 of 2: add \\u{1b}[2J x"), "{line}");
-    }
-
-    #[test]
-    fn a_warning_is_whole_and_stays() {
-        let event = Event::Warning { message: "y".repeat(100) };
-        assert_eq!(line(&event), format!("warning: {}\n", "y".repeat(100)));
-    }
+fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.map(|size| usize::from(size.ws_col)).ok().filter(|width| *width > 0).unwrap_or(WIDTH)
 }

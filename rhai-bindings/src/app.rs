@@ -65,7 +65,8 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
         return Err("--allow is for scripts: give it to `run`, or pipe the script in".to_owned());
     }
     let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb);
+    let json_events = cli.command.as_ref().is_some_and(Verb::tells_programs);
+    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb, json_events);
     let interrupt = Arc::new(Interrupt::default());
     // A terminal that cannot move its cursor is no place for a line editor.
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
@@ -77,12 +78,12 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
     match cli.command {
         Some(Verb::Docs { format }) => app.docs(format),
         Some(Verb::Check { files }) => app.check(&files),
-        Some(Verb::Eval { output, expr }) => {
+        Some(Verb::Eval { output, expr, .. }) => {
             let mut job = Job::new("eval", expr, Grants::all());
             job.show = Some(output);
             Ok(app.perform(connection, job))
         }
-        Some(Verb::Run { allow, set, print_result, file, args }) => {
+        Some(Verb::Run { allow, set, print_result, file, args, .. }) => {
             let (source, text) = read(&file)?;
             let mut job = Job::new(&source, text, cli.allow.and(allow).grants());
             (job.args, job.opts) = (args, set);

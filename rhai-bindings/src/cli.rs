@@ -46,6 +46,9 @@ pub enum Verb {
         /// Writes out the value of the last expression.
         #[arg(long)]
         print_result: bool,
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress.
+        #[arg(long)]
+        events: bool,
         /// The script; `-` for standard input.
         file: String,
         /// The script's own words, its `args`.
@@ -57,6 +60,9 @@ pub enum Verb {
         /// How to write it.
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress.
+        #[arg(long)]
+        events: bool,
         /// The expression, or several statements.
         expr: String,
     },
@@ -72,6 +78,13 @@ pub enum Verb {
         #[arg(long, value_enum, default_value = "markdown")]
         format: Reference,
     },
+}
+
+impl Verb {
+    /// Says whether a program reads what happens.
+    pub fn tells_programs(&self) -> bool {
+        matches!(self, Verb::Run { events: true, .. } | Verb::Eval { events: true, .. })
+    }
 }
 
 /// How the reference is written.

@@ -1,17 +1,14 @@
 //! Where output goes: results and `print` to standard output; `debug`, errors and progress to standard error.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcdsh_core::event::Event;
-use etcdsh_core::units::escape;
+use etcdsh_core::progress::Progress;
+use etcdsh_core::units::Timestamp;
 
 use crate::session::{Events, Print};
 use crate::table::Canvas;
-
-/// Erases the line that the cursor is on.
-const ERASE: &str = "\r\x1b[2K";
 
 /// The streams of the process.
 #[derive(Debug)]
@@ -20,29 +17,32 @@ pub struct Output {
     stderr_terminal: bool,
     /// Whether `NO_COLOR` or a dumb terminal forbid colour.
     plain: bool,
-    /// Whether a line on standard error can be erased again.
-    erasable: bool,
-    /// Whether a line of progress stands on the terminal and has to be erased first.
-    progress: AtomicBool,
+    /// Whether a program reads what happens, in place of a person.
+    json_events: bool,
+    /// What a person who waits sees on standard error.
+    progress: Mutex<Progress>,
 }
 
 impl Output {
     /// Looks at the streams.
-    pub fn new(no_color: bool, dumb: bool) -> Arc<Self> {
+    pub fn new(no_color: bool, dumb: bool, json_events: bool) -> Arc<Self> {
         let stderr_terminal = io::stderr().is_terminal();
         Arc::new(Output {
             stdout_terminal: io::stdout().is_terminal(),
             stderr_terminal,
             plain: no_color || dumb,
-            erasable: stderr_terminal && !dumb,
-            progress: AtomicBool::new(false),
+            json_events,
+            progress: Mutex::new(Progress::new(stderr_terminal && !dumb)),
         })
     }
 
     /// Returns what tables are drawn on.
     pub fn canvas(&self, rows: usize) -> Canvas {
-        let width = || crossterm::terminal::size().map_or(80, |(width, _)| width.max(20));
-        Canvas { width: self.stdout_terminal.then(width), rows, colour: self.stdout_terminal && !self.plain }
+        Canvas {
+            width: self.stdout_terminal.then(|| width().max(20)),
+            rows,
+            colour: self.stdout_terminal && !self.plain,
+        }
     }
 
     /// Says whether errors are coloured.
@@ -65,15 +65,15 @@ impl Output {
         Box::new(move |text| out.error(text))
     }
 
-    /// Returns who is told what happens. Progress is for people only; a warning is for logs too.
+    /// Returns who is told what happens: a program of everything, a person who waits of everything too, and a log of warnings.
     pub fn events(self: &Arc<Self>) -> Events {
         let out = Arc::clone(self);
         Box::new(move |event| {
-            let text = escape(&event.to_string());
             // Nobody is left to be told that standard error is closed.
             let _ = match event {
-                Event::Warning { .. } => out.error(&text),
-                _ if out.erasable => out.progress(&text.replace('\n', " ")),
+                _ if out.json_events => out.error(&event.json(Timestamp::now())),
+                _ if out.stderr_terminal => write_error(&out.progress().tell(event, width().into())),
+                Event::Warning { .. } => out.error(&event.line()),
                 _ => Ok(()),
             };
         })
@@ -90,22 +90,25 @@ impl Output {
 
     /// Takes note that the terminal has echoed the key that stopped the work, so that the next line does not begin with it.
     pub fn key_was_echoed(&self) {
-        self.progress.store(self.erasable, Ordering::Relaxed);
+        self.progress().begun();
     }
 
     /// Erases the line of progress, if there is one.
     pub fn erase_progress(&self) {
-        if self.progress.swap(false, Ordering::Relaxed) {
-            let _ = write!(io::stderr().lock(), "{ERASE}");
-        }
+        let _ = write_error(self.progress().clear());
     }
 
-    fn progress(&self, text: &str) -> io::Result<()> {
-        let width = crossterm::terminal::size().map_or(80, |(width, _)| usize::from(width));
-        let line: String = text.chars().take(width.saturating_sub(1)).collect();
-        self.progress.store(true, Ordering::Relaxed);
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "{ERASE}{line}")?;
-        stderr.flush()
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn write_error(text: &str) -> io::Result<()> {
+    io::stderr().lock().write_all(text.as_bytes())
+}
+
+/// Returns the width of the terminal; 80 where it does not tell its own.
+fn width() -> u16 {
+    let size = crossterm::terminal::size().ok().filter(|(width, _)| *width > 0);
+    size.map_or(80, |(width, _)| width)
 }

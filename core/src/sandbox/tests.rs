@@ -170,8 +170,8 @@ async fn a_restart_without_a_quorum_says_what_is_missing() {
         events.push(event.to_string());
     }
     assert!(events.contains(&format!("warning: {missing}; {remedy}")), "{events:?}");
-    let waiting = "waiting until infra1 served (1 of 3 members up, a quorum needs 2; infra1: ";
-    assert!(events.iter().any(|event| event.starts_with(waiting)), "{events:?}");
+    let (waiting, status) = ("waiting until infra1 served, for ", " s: 1 of 3 members up, a quorum needs 2; infra1: ");
+    assert!(events.iter().any(|event| event.starts_with(waiting) && event.contains(status)), "{events:?}");
     sandbox.restart(None, BOUND).await.unwrap();
 }
 

@@ -36,6 +36,7 @@ mod nu_interrupt;
 mod nu_probe;
 mod nu_settings;
 mod parity;
+mod progress;
 mod promised;
 mod proxied;
 mod repl;

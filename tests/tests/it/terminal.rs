@@ -24,6 +24,8 @@ pub(crate) struct Terminal {
 
 struct Screen {
     parser: vt100::Parser,
+    /// Everything that was written, also what is gone again.
+    written: Vec<u8>,
     ended: bool,
 }
 
@@ -46,7 +48,7 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(builder).unwrap();
         drop(pair.slave);
-        let screen = Screen { parser: vt100::Parser::new(rows, cols, 500), ended: false };
+        let screen = Screen { parser: vt100::Parser::new(rows, cols, 500), written: Vec::new(), ended: false };
         let screen = Arc::new((Mutex::new(screen), Condvar::new()));
         let input = Arc::new(Mutex::new(pair.master.take_writer().unwrap()));
         let output = pair.master.try_clone_reader().unwrap();
@@ -76,6 +78,27 @@ impl Terminal {
         let content = content(&screen);
         assert!(holds(&content), "waited until {what}; the screen is:\n{content}");
         content
+    }
+
+    /// Returns everything that was written so far, also what was erased.
+    pub(crate) fn written(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.screen.0).written).into_owned()
+    }
+
+    /// Returns the screen as it is.
+    pub(crate) fn screen(&self) -> String {
+        lock(&self.screen.0).parser.screen().contents()
+    }
+
+    /// Waits until something holds of everything that was written.
+    pub(crate) fn written_that(&self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        let (screen, changed) = &*self.screen;
+        let written = |screen: &Screen| String::from_utf8_lossy(&screen.written).into_owned();
+        let not_yet = |screen: &mut Screen| !screen.ended && !holds(&written(screen));
+        let screen = changed.wait_timeout_while(lock(screen), BOUND, not_yet).unwrap().0;
+        let written = written(&screen);
+        assert!(holds(&written), "waited until {what}; what was written is:\n{written:?}");
+        written
     }
 
     /// Waits until the program has ended, and returns its exit code.
@@ -109,6 +132,7 @@ fn show(mut output: Box<dyn Read + Send>, shown: &(Mutex<Screen>, Condvar), answ
         let mut screen = lock(screen);
         let bytes = &bytes[..count];
         screen.parser.process(bytes);
+        screen.written.extend_from_slice(bytes);
         if bytes.windows(WHERE.len()).any(|window| window == WHERE) {
             let (row, column) = screen.parser.screen().cursor_position();
             let _ = write!(answers.lock().unwrap(), "\x1b[{};{}R", row + 1, column + 1);
