@@ -6,7 +6,7 @@ use etcdsh_core::Result;
 use etcdsh_core::args::{BadArgument, Takes};
 use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::profile::Settings;
-use etcdsh_core::units::Elapsed;
+use etcdsh_core::units::{Elapsed, Timestamp, rfc3339};
 use etcdsh_core::value::{Record, Value, from_record};
 use rhai::{Dynamic, Engine, FLOAT, FuncRegistration, INT, NativeCallContext};
 
@@ -44,6 +44,7 @@ pub fn register(engine: &mut Engine, session: &Arc<Session>) {
     connect(engine, session);
     sleep(engine, session);
     exit(engine);
+    now(engine);
     command::register(engine, session);
     let show = |cluster: &mut Cluster| cluster.to_string();
     engine.register_fn("to_string", show).register_fn("to_debug", show);
@@ -119,6 +120,15 @@ fn exit(engine: &mut Engine) {
     // Whatever it is given: Rhai's own `exit` would take what this one does not.
     describe(&["code: int", "()"])
         .register_into_engine(engine, |code: Dynamic| -> Thrown<()> { Err(Stop::Exit(exit_code(&code)?).raise()) });
+}
+
+fn now(engine: &mut Engine) {
+    FuncRegistration::new("now")
+        .with_params_info(["string"])
+        .with_comments(["/// Returns the time as text: RFC 3339, in UTC.\n///\n\
+                         /// # Example\n/// ```rhai\n/// let day = now().sub_string(0, 10);\n/// ```"])
+        .with_volatility(true)
+        .register_into_engine(engine, || rfc3339(Timestamp::now().0));
 }
 
 /// Reads what `exit` was given.

@@ -26,7 +26,7 @@ const KEYWORDS: &[&str] = &[
 
 /// Functions that are called without a receiver.
 const FREE: &[&str] =
-    &["connect", "debug", "exit", "parse_json", "print", "range", "run", "sleep", "timestamp", "type_of"];
+    &["connect", "debug", "exit", "now", "parse_json", "print", "range", "run", "sleep", "timestamp", "type_of"];
 
 const COMMANDS: &[(&str, &str)] = &[
     (".help", "what there is; with a name, its help"),

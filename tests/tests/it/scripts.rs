@@ -1,8 +1,9 @@
 //! The runbook scripts, each dry and then for real, in both languages, on every version.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use etcdsh_tests::{Running, driver, nu, program};
+use etcdsh_tests::{Running, driver, nu, program, run};
 use rstest::rstest;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ fn script(cluster: &Running, name: &str, dry: bool, args: &[&str]) -> Output {
         command.args(["-n", "--no-std-lib", "--plugins", &plugin, &path]).args(dry.then_some("--dry-run"));
     } else {
         command = cluster.command(program("etcdsh"));
-        command.args(["run", "--allow", "membership,sandbox"]);
+        command.args(["run", "--allow", "membership,sandbox,snapshot"]);
         command.args(dry.then_some("--set=dry_run=true")).arg(&path);
     }
     command.env("ETCDSH_PROFILE", "sandbox").args(args).output().unwrap()
@@ -77,6 +78,47 @@ fn recovery_brings_a_member_with_stale_data_back(
     // There is nothing left to recover.
     let output = script(&cluster, name, false, &["infra2"]);
     assert!(!output.status.success() && text(&output).contains("nothing to recover"), "{}", text(&output));
+}
+
+#[rstest]
+fn a_backup_has_a_name_that_tells_what_it_is(
+    #[values("3.4", "3.5", "3.6", "3.7")] version: &str,
+    #[values("backup.nu", "backup.rhai")] name: &str,
+) {
+    let Some(cluster) = Running::three(version) else { return };
+    cluster.etcdctl(&["put", "a", "1"]);
+    let quorum = cluster.call("quorum", json!({})).unwrap();
+    let folder = cluster.home().join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    let saved =
+        || -> Vec<PathBuf> { std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect() };
+    let args = [folder.to_str().unwrap()];
+    let begins = format!("{}-r{}-2", quorum["cluster_id"].as_str().unwrap(), quorum["revision"]);
+
+    let output = script(&cluster, name, true, &args);
+    let said = text(&output);
+    assert!(output.status.success() && said.ends_with("dry run: nothing was saved\n"), "{said}");
+    assert!(said.contains(&begins), "{said}");
+    assert_eq!(saved(), [PathBuf::new(); 0]);
+
+    let output = script(&cluster, name, false, &args);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    let [path] = saved().try_into().unwrap();
+    let file = path.file_name().unwrap().to_str().unwrap();
+    let time =
+        file.strip_prefix(&begins).and_then(|rest| rest.strip_suffix("Z.db")).unwrap_or_else(|| panic!("{file}"));
+    assert!(time.len() == 14 && time.as_bytes()[7] == b'T', "{file}");
+    let bytes = std::fs::read(&path).unwrap();
+    let sum = run(Command::new("sha256sum").arg(&path), "").unwrap();
+    let expected =
+        [path.to_str().unwrap(), &format!("revision {} or newer", quorum["revision"]), sum.split(' ').next().unwrap()];
+    assert!(expected.iter().all(|part| said.contains(part)), "{said}: {expected:?}");
+    assert!(bytes.len() > 10_000, "{}", bytes.len());
+
+    // A folder that is not there is not made, and named.
+    let output = script(&cluster, name, false, &["/none/such"]);
+    assert!(!output.status.success() && text(&output).contains("/none/such"), "{}", text(&output));
 }
 
 #[test]
