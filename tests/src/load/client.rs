@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
 use etcdsh_core::profile::Profile;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 /// How long connecting may take, and then logging in.
@@ -56,7 +57,7 @@ impl Dial {
 pub(super) struct Clients {
     dial: Dial,
     /// By a number, so that there can be several for one endpoint, and by the endpoint.
-    open: Mutex<HashMap<(usize, String), Client>>,
+    open: Mutex<HashMap<(usize, String), Arc<OnceCell<Client>>>>,
 }
 
 impl Clients {
@@ -64,17 +65,13 @@ impl Clients {
         Clients { dial: Dial::of(profile), open: Mutex::default() }
     }
 
-    /// Returns a client, and makes it on its first use.
+    /// Returns a client, and makes it on its first use; who comes meanwhile waits for it, because logging in is expensive.
     pub(super) async fn of_endpoint(&self, number: usize, url: &str) -> Result<Client, Failure> {
-        let open = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = open().get(&(number, url.to_owned())).cloned();
-        match known {
-            Some(client) => Ok(client),
-            None => {
-                let client = self.dial.client(url).await?;
-                Ok(open().entry((number, url.to_owned())).or_insert(client).clone())
-            }
-        }
+        let slot = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(open.entry((number, url.to_owned())).or_default())
+        };
+        slot.get_or_try_init(|| self.dial.client(url)).await.cloned()
     }
 }
 

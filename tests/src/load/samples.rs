@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// How long nobody may have looked at a member: the bound of an answer, and as much again for a busy machine.
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// One question and its answer.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
@@ -119,6 +122,36 @@ impl Samples {
             outages,
             defragmentations,
         }
+    }
+
+    /// Ends the test when it was not looked at often enough for the run to count.
+    ///
+    /// # Panics
+    /// Nobody looked at a member for a while.
+    pub fn counts(&self) {
+        assert!(
+            !self.looks.is_empty() && self.longest_pause < PAUSE,
+            "{:?} without a look: {self:?}",
+            self.longest_pause
+        );
+    }
+
+    /// Ends the test when a procedure did not keep what is promised: one member at a time, no two defragmentations, and a quorum
+    /// after this time at the latest.
+    ///
+    /// # Panics
+    /// It did not.
+    pub fn kept(&self, without_quorum: Duration) {
+        self.counts();
+        assert!(self.most_unavailable <= 1, "{} voters at the same time: {:?}", self.most_unavailable, self.outages);
+        let both = &self.defragmentations;
+        assert!(
+            self.most_defragmenting <= 1,
+            "{} defragmentations at the same time: {both:?}",
+            self.most_defragmenting
+        );
+        let longest = self.longest_without_quorum;
+        assert!(longest <= without_quorum, "there was no quorum for {longest:?}: {:?}", self.outages);
     }
 
     /// Returns for how long a member was seen not to serve, altogether.

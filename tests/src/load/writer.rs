@@ -75,8 +75,10 @@ pub struct Log {
     pub prefix: String,
     /// The writes.
     pub writes: Vec<Write>,
-    /// From the start of the writer until it was told to stop.
-    pub span: Duration,
+    /// When the load was there, counted from the start of the writer.
+    pub begun: Duration,
+    /// When the writer was told to stop.
+    pub ended: Duration,
     /// The alarms that were raised before.
     pub alarms: String,
 }
@@ -89,17 +91,18 @@ impl Log {
 
     /// Returns how many writes were acknowledged in a second, over the whole run.
     pub fn rate(&self) -> f64 {
-        let count = u32::try_from(self.acknowledged().count()).expect("a test has no billions of writes");
-        f64::from(count) / self.span.as_secs_f64()
+        let count = self.acknowledged().filter(|write| (self.begun..self.ended).contains(&write.returned)).count();
+        let count = u32::try_from(count).expect("a test has no billions of writes");
+        f64::from(count) / (self.ended - self.begun).as_secs_f64()
     }
 
     /// Returns the longest time in which no write was acknowledged.
     pub fn longest_gap(&self) -> Duration {
-        let mut moments: Vec<_> = self.acknowledged().map(|write| write.returned).collect();
+        let mut moments = vec![self.begun, self.ended];
+        let within = |moment: &Duration| (self.begun..self.ended).contains(moment);
+        moments.extend(self.acknowledged().map(|write| write.returned).filter(within));
         moments.sort();
-        moments.insert(0, Duration::ZERO);
-        moments.push(self.span);
-        moments.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
+        moments.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 
     /// Ends the test when there was less load than a run needs to count.
@@ -118,6 +121,7 @@ pub struct Writer {
     logs: mpsc::Receiver<Vec<Write>>,
     prefix: String,
     alarms: String,
+    begun: Duration,
     _workers: Vec<Background>,
 }
 
@@ -167,8 +171,10 @@ impl Writer {
             })
         };
         let workers = (0..WORKERS).map(worker).collect();
-        let writer = Writer { shared, logs, prefix, alarms, _workers: workers };
+        let begun = Duration::ZERO;
+        let mut writer = Writer { shared, logs, prefix, alarms, begun, _workers: workers };
         writer.goes_on();
+        writer.begun = writer.shared.start.elapsed();
         writer
     }
 
@@ -190,14 +196,14 @@ impl Writer {
     /// # Panics
     /// A last answer did not come.
     pub fn stop(self) -> Log {
-        let span = self.shared.start.elapsed();
+        let ended = self.shared.start.elapsed();
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut writes = Vec::new();
         for _ in 0..WORKERS {
             writes.append(&mut self.logs.recv_timeout(LAST).expect("every worker ends"));
         }
         writes.sort_by_key(|write| write.invoked);
-        Log { prefix: self.prefix, writes, span, alarms: self.alarms }
+        Log { prefix: self.prefix, writes, begun: self.begun, ended, alarms: self.alarms }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::load::{FLOOR, Log, Outcome, Sampler, Writer, check};
+use etcdsh_tests::load::{Log, Outcome, Sampler, Writer, check};
 use etcdsh_tests::{Running, until};
 use rstest::rstest;
 
@@ -56,6 +56,7 @@ fn a_member_that_is_killed_under_load_is_seen_and_nothing_is_lost() {
     assert!(log.writes.iter().any(|write| !matches!(write.outcome, Outcome::Ok { .. })));
     assert!(samples.unavailable(&victim) > Duration::from_millis(300), "{:?}", samples.outages);
     assert_eq!((samples.most_unavailable, samples.most_defragmenting), (1, 0), "{:?}", samples.outages);
+    samples.kept(Duration::from_secs(20));
     assert!(samples.leaders >= 2, "{}", samples.leaders);
     assert!(samples.longest_without_quorum > Duration::from_millis(300), "{:?}", samples.longest_without_quorum);
     let checked = check(&cluster, &log).unwrap();
@@ -79,7 +80,9 @@ fn a_member_that_is_killed_under_load_is_seen_and_nothing_is_lost() {
 
 #[test]
 fn two_members_that_are_away_cost_the_quorum_and_that_is_seen() {
-    let cluster = Running::start("3.6", Options { tls: false, ..Options::default() }).unwrap();
+    // Clients log in, and passwords are cheap to check, or nothing else would be done.
+    let flags = vec!["--bcrypt-cost=4".to_owned()];
+    let cluster = Running::start("3.6", Options { tls: false, auth: true, flags, ..Options::default() }).unwrap();
     let (sampler, writer) = (Sampler::start(&cluster), Writer::start(&cluster, RATE));
     let followers = cluster.followers();
     cluster.kill(&[&followers[0], &followers[1]]);
@@ -99,9 +102,7 @@ fn two_members_that_are_away_cost_the_quorum_and_that_is_seen() {
 
 #[rstest]
 fn defragmentation_is_seen_where_members_tell_it(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
-    // Passwords are cheap to check, or nothing else would be done.
-    let flags = vec!["--bcrypt-cost=4".to_owned()];
-    let Some(cluster) = Running::start(version, Options { auth: true, flags, ..Options::default() }) else { return };
+    let Some(cluster) = Running::three(version) else { return };
     let value = "x".repeat(1 << 20);
     for number in 0..40 {
         cluster.etcdctl_reading(&["put", &format!("big/{number}")], &value).unwrap();
@@ -122,6 +123,5 @@ fn defragmentation_is_seen_where_members_tell_it(#[values("3.4", "3.5", "3.6", "
     let (log, samples) = (writer.stop(), sampler.stop());
     let expected = if version == "3.4" { 0..=0 } else { 2..=3 };
     assert!(expected.contains(&samples.most_defragmenting), "{:?}", samples.defragmentations);
-    assert!(log.rate() > 0.0 && FLOOR > 0.0);
     check(&cluster, &log).unwrap();
 }
