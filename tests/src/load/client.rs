@@ -53,11 +53,14 @@ impl Dial {
     }
 }
 
+/// A client, once it is there.
+type Slot = Arc<OnceCell<Client>>;
+
 /// The clients that several tasks share. A connection that breaks is made again by the client itself.
 pub(super) struct Clients {
     dial: Dial,
     /// By a number, so that there can be several for one endpoint, and by the endpoint.
-    open: Mutex<HashMap<(usize, String), Arc<OnceCell<Client>>>>,
+    open: Mutex<HashMap<(usize, String), Slot>>,
 }
 
 impl Clients {

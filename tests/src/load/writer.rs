@@ -122,6 +122,8 @@ pub struct Writer {
     prefix: String,
     alarms: String,
     begun: Duration,
+    /// How many writes were acknowledged until then.
+    before: usize,
     _workers: Vec<Background>,
 }
 
@@ -171,9 +173,10 @@ impl Writer {
             })
         };
         let workers = (0..WORKERS).map(worker).collect();
-        let begun = Duration::ZERO;
-        let mut writer = Writer { shared, logs, prefix, alarms, begun, _workers: workers };
+        let (begun, before) = Default::default();
+        let mut writer = Writer { shared, logs, prefix, alarms, begun, before, _workers: workers };
         writer.goes_on();
+        writer.before = writer.shared.acknowledged.load(Ordering::Relaxed);
         writer.begun = writer.shared.start.elapsed();
         writer
     }
@@ -189,6 +192,13 @@ impl Writer {
             let more = acknowledged() - before;
             if more >= 100 { Ok(()) } else { Err(format!("{more} more writes")) }
         });
+    }
+
+    /// Returns how many writes were acknowledged in a second so far.
+    pub fn rate(&self) -> f64 {
+        let more = self.shared.acknowledged.load(Ordering::Relaxed) - self.before;
+        let span = self.shared.start.elapsed() - self.begun;
+        f64::from(u32::try_from(more).expect("a test has no billions of writes")) / span.as_secs_f64()
     }
 
     /// Stops, and returns what was written.

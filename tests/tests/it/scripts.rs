@@ -99,7 +99,7 @@ fn a_backup_has_a_name_that_tells_what_it_is(
     let said = text(&output);
     assert!(output.status.success() && said.ends_with("dry run: nothing was saved\n"), "{said}");
     assert!(said.contains(&begins), "{said}");
-    assert_eq!(saved(), [PathBuf::new(); 0]);
+    assert!(saved().is_empty(), "{:?}", saved());
 
     let output = script(&cluster, name, false, &args);
     let said = text(&output);
