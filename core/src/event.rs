@@ -81,6 +81,7 @@ impl Event {
     pub fn stays(&self) -> bool {
         match self {
             Event::Step { .. } | Event::Warning { .. } => true,
+            Event::Intent { .. } | Event::Acted { .. } | Event::Outcome { .. } => false,
             Event::Waiting { .. } | Event::Progress { .. } => false,
         }
     }
@@ -124,6 +125,22 @@ impl fmt::Display for Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_is_told_from_its_intent_to_its_outcome() {
+        let step = || "defragment".to_owned();
+        let over =
+            |outcome, detail: &str| Event::Outcome { number: 3, step: step(), outcome, detail: detail.to_owned() };
+        let told = [
+            Event::Intent { number: 3, step: step() },
+            Event::Acted { number: 3, step: step() },
+            over(Outcome::Done, "12 MB freed"),
+            over(Outcome::Already, ""),
+        ];
+        let lines: Vec<String> =
+            told.iter().map(|event| format!("{} {}", event.line(), event.json(Timestamp(0)))).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
 
     /// One of each kind, as long and as hostile as they come.
     fn events() -> Vec<Event> {

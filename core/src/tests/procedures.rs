@@ -1,10 +1,10 @@
 //! What procedures plan, in every state in which they can be begun or gone on with. Nothing here needs a cluster.
 
+use crate::change::Change;
 use crate::change::exhaustive::{State, member};
 use crate::change::guard::{Code, approve, check};
 use crate::change::plan::{Action, Plan, Who};
 use crate::change::view::{ClusterView, HostSeen, Hosting, MemberView};
-use crate::change::Change;
 use crate::error::{Error, Fault};
 use crate::host::{Data, HostView, Process};
 use crate::id::{ClusterId, MemberId};
@@ -30,7 +30,14 @@ fn of(member: u64) -> Data {
 
 fn view(members: Vec<MemberView>, hosts: Vec<HostSeen>) -> ClusterView {
     let hosting = if hosts.is_empty() { Hosting::Nobody } else { Hosting::Drivers(hosts) };
-    ClusterView { cluster_id: ClusterId(1), confirmed: true, members, alarms: vec![], hosting, facts: Default::default() }
+    ClusterView {
+        cluster_id: ClusterId(1),
+        confirmed: true,
+        members,
+        alarms: vec![],
+        hosting,
+        facts: Default::default(),
+    }
 }
 
 /// Two healthy voters, and a second member as it is given.
@@ -92,7 +99,11 @@ fn what_is_left_to_do_follows_from_the_list_and_the_data() {
     };
     let rest = |steps: &str| format!("save_snapshot {steps}{}{FINISH}", if steps.is_empty() { "" } else { " " });
     let cases = [
-        ("removed", with(None, host(2, Process::Stopped, of(2))), "set_data_aside add_member start_member promote_member"),
+        (
+            "removed",
+            with(None, host(2, Process::Stopped, of(2))),
+            "set_data_aside add_member start_member promote_member",
+        ),
         ("moved aside", with(None, host(2, Process::Stopped, Data::None)), "add_member start_member promote_member"),
         (
             "added",
@@ -157,7 +168,8 @@ fn a_member_that_moves_leaves_when_the_new_one_votes() {
     assert_eq!(planned(&moving, same_name), all);
     // The leader hands over before it goes.
     let leader = Args { name: Some("infra4".to_owned()), peer_urls: vec![url(4)], ..args("infra1") };
-    let all = format!("save_snapshot add_member start_member promote_member move_leader stop_member remove_member {FINISH}");
+    let all =
+        format!("save_snapshot add_member start_member promote_member move_leader stop_member remove_member {FINISH}");
     assert_eq!(planned(&moving, leader), all);
 }
 
@@ -203,8 +215,11 @@ fn followers_are_restarted_before_the_leader() {
     let all = view(members, (1..=3).map(|id| host(id, Process::Running, of(id))).collect());
     let restart = || rolling_restart::Args { restart: None, members: vec![], settle: Elapsed(0) };
     let plan = RollingRestart::plan(&all, restart()).unwrap();
-    let steps: Vec<String> =
-        plan.steps.iter().map(|step| format!("{} {}: {}", step.action.word(), step.action.target_label(&all), step.reason)).collect();
+    let steps: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|step| format!("{} {}: {}", step.action.word(), step.action.target_label(&all), step.reason))
+        .collect();
     insta::assert_snapshot!(steps.join("\n"), @"");
     assert!(approve(plan, &all, &[]).is_ok());
     let only = rolling_restart::Args { members: vec![MemberRef("infra3".to_owned())], ..restart() };
