@@ -139,7 +139,12 @@ mod tests {
         ];
         let lines: Vec<String> =
             told.iter().map(|event| format!("{} {}", event.line(), event.json(Timestamp(0)))).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        step 3: defragment begins {"time":"1970-01-01T00:00:00Z","event":"intent","number":3,"step":"defragment"}
+        step 3: defragment was sent {"time":"1970-01-01T00:00:00Z","event":"acted","number":3,"step":"defragment"}
+        step 3: defragment: done (12 MB freed) {"time":"1970-01-01T00:00:00Z","event":"outcome","number":3,"step":"defragment","outcome":"done","detail":"12 MB freed"}
+        step 3: defragment: already {"time":"1970-01-01T00:00:00Z","event":"outcome","number":3,"step":"defragment","outcome":"already","detail":""}
+        "#);
     }
 
     /// One of each kind, as long and as hostile as they come.

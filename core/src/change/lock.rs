@@ -211,3 +211,31 @@ impl Fault for Busy {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(process: Process) -> Note {
+        let text = |text: &str| text.to_owned();
+        Note { run: text("20261126T031500Z-defrag-87b8"), operation: text("defrag"), machine: machine(), process }
+    }
+
+    #[test]
+    fn a_holder_is_gone_when_its_process_is_known_to_have_ended() {
+        let here = note(Process::this());
+        let elsewhere = Note { machine: "another".to_owned(), ..here.clone() };
+        // The same number, of a process that began at another time.
+        let ended = serde_json::to_value(&here).unwrap();
+        let mut ended: serde_json::Value = ended;
+        ended["process"]["started"] = "another time".into();
+        let ended: Note = serde_json::from_value(ended).unwrap();
+        assert_eq!([&here, &elsewhere, &ended].map(Note::is_gone), [false, false, true]);
+    }
+
+    #[test]
+    fn who_is_kept_out_learns_by_whom() {
+        let holder = Note { machine: "bastion".to_owned(), ..note(Process::this()) }.told();
+        insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into()]), @"");
+    }
+}

@@ -252,3 +252,71 @@ impl Memory {
         serde_json::to_value(action).is_ok_and(|action| self.done.contains(&action))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a journal of these lines behind that of its plan.
+    fn journal(state: &Path, id: &str, resumes: &str, lines: &[&str]) {
+        std::fs::create_dir_all(folder(state)).unwrap();
+        let steps = r#"[{"action":"stop_member","id":"b","name":"infra2","reason":"x"},{"action":"defragment","id":"b","reason":"x"}]"#;
+        let plan = format!(r#""plan":{{"operation":"defrag","cluster_id":"a","steps":{steps},"again":{{"keep":1}}}}"#);
+        let time = format!(r#""time":"2026-11-26T03:15:0{}Z""#, id.len() % 10);
+        let resumes = if resumes.is_empty() { "null".to_owned() } else { format!("{resumes:?}") };
+        let first = format!(r#"{{{time},"entry":"plan",{plan},"allow":["quorum_at_risk"],"resumes":{resumes}}}"#);
+        let text = std::iter::once(first.as_str()).chain(lines.iter().copied()).collect::<Vec<_>>().join("\n");
+        std::fs::write(folder(state).join(format!("{id}.jsonl")), text).unwrap();
+    }
+
+    const ALREADY: &str = r#"{"time":"t","entry":"outcome","number":1,"outcome":"already","detail":"it was"}"#;
+    const INTENT: &str =
+        r#"{"time":"t","entry":"intent","number":2,"step":{"action":"defragment","id":"b","reason":"y"}}"#;
+    const DONE: &str = r#"{"time":"t","entry":"outcome","number":2,"outcome":"done","detail":"","result":{"freed":5}}"#;
+
+    #[test]
+    fn a_journal_tells_how_its_run_stands() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path();
+        journal(state, "a", "", &[ALREADY, INTENT]);
+        journal(state, "bb", "", &[ALREADY, INTENT, DONE, r#"{"time":"t","entry":"end","ok":true}"#]);
+        journal(state, "ccc", "", &[ALREADY, INTENT, DONE, r#"{"time":"t","entry":"end","ok":false}"#]);
+        // The machine died while it wrote.
+        journal(state, "dddd", "", &[ALREADY, INTENT, r#"{"time":"t","entry":"outc"#]);
+        journal(state, "eeeee", "a", &[r#"{"time":"t","entry":"end","ok":true}"#]);
+        std::fs::write(folder(state).join("f.jsonl"), "no journal").unwrap();
+        let told: Vec<_> = runs(state).iter().map(|run| format!("{} {} {}", run.id, run.state, run.done())).collect();
+        assert_eq!(told, ["eeeee done 0", "dddd interrupted 1", "ccc stopped 2", "bb done 2", "a resumed 1"]);
+        let held = std::fs::File::open(folder(state).join("dddd.jsonl")).unwrap();
+        held.lock().unwrap();
+        assert_eq!(find(state, "dd").unwrap().state, RunState::Running);
+        let run = find(state, "ccc").unwrap();
+        assert_eq!((run.planned, run.allow.as_slice()), (2, ["quorum_at_risk".to_owned()].as_slice()));
+        assert_eq!(run.steps[1].result["freed"], 5);
+    }
+
+    #[test]
+    fn what_was_done_is_remembered_over_several_interruptions() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path();
+        journal(state, "a", "", &[INTENT, DONE]);
+        journal(state, "bb", "a", &[ALREADY]);
+        let defragment = Action::Defragment { id: crate::id::MemberId(0xb) };
+        let memory = Memory::of(state, &find(state, "bb").unwrap());
+        assert!(memory.has_done(&defragment) && !memory.has_done(&Action::ProveWrite));
+        journal(state, "ccc", "", &[INTENT]);
+        assert!(!Memory::of(state, &find(state, "ccc").unwrap()).has_done(&defragment));
+    }
+
+    #[test]
+    fn a_run_is_found_by_what_only_it_begins_with() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path();
+        journal(state, "20261126T031500Z-defrag-1111", "", &[]);
+        journal(state, "20261126T031500Z-defrag-1222", "", &[]);
+        assert_eq!(find(state, "20261126T031500Z-defrag-12").unwrap().id, "20261126T031500Z-defrag-1222");
+        let wrong =
+            ["2026", "", "20261126T031500Z-defrag-1112"].map(|wanted| find(state, wanted).map(drop).unwrap_err());
+        insta::assert_snapshot!(crate::tests::shown(wrong), @"");
+    }
+}

@@ -118,3 +118,48 @@ impl Fault for AgeUnknown {
         Some(help.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+
+    fn view(revision: i64) -> ClusterView {
+        let mut member = member(1, State::Healthy, false, Some(1), 0);
+        if let Some(Ok(status)) = &mut member.status {
+            status.revision = Revision(revision);
+        }
+        let (hosting, facts) = Default::default();
+        ClusterView { cluster_id: ClusterId(1), confirmed: true, members: vec![member], alarms: vec![], hosting, facts }
+    }
+
+    fn planned(revision: Option<i64>, keep: Option<i64>) -> Result<Option<i64>> {
+        let plan = Compact::plan(&view(100), Args { revision, keep, age: None, physical: false })?;
+        let only = plan.steps.first().map(|step| match step.action {
+            Action::Compact { revision, .. } => revision.0,
+            _ => 0,
+        });
+        Ok(only)
+    }
+
+    #[test]
+    fn so_many_revisions_stay() {
+        assert_eq!(planned(Some(60), None).unwrap(), Some(60));
+        assert_eq!(planned(None, Some(0)).unwrap(), Some(100));
+        assert_eq!(planned(None, Some(30)).unwrap(), Some(70));
+        // There is nothing to forget before the first revision.
+        assert_eq!(planned(None, Some(500)).unwrap(), None);
+    }
+
+    #[test]
+    fn what_says_nothing_or_too_much_is_refused() {
+        let errors = [
+            planned(None, None).unwrap_err(),
+            planned(Some(5), Some(5)).unwrap_err(),
+            planned(Some(101), None).unwrap_err(),
+            planned(None, Some(-1)).unwrap_err(),
+            AgeUnknown { age: Elapsed(3_600_000_000_000), cluster: ClusterId(0xabc) }.into(),
+        ];
+        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+    }
+}

@@ -259,3 +259,25 @@ fn of_journals() {
       help: no change is made without a journal; make room there, or move it with XDG_STATE_HOME
     ");
 }
+
+#[test]
+fn of_what_procedures_meet() {
+    use crate::change::stopped::{Ended, NoHost, NotEqual, SnapshotFailed, StillFull};
+    let full = || crate::change::view::Failure {
+        code: "wait_timeout",
+        message: "waited 5s until every database is below nine tenths of its quota".to_owned(),
+        help: None,
+        sent: Sent::Answered,
+    };
+    let log = vec!["tocommit(74) is out of range [lastIndex(0)]".to_owned()];
+    let ended = |log: Vec<String>| Ended { member: "infra2".to_owned(), host: "the sandbox".to_owned(), log };
+    let errors: [Error; 6] = [
+        NoHost { member: "infra2".to_owned() }.into(),
+        ended(log).into(),
+        ended(vec![]).into(),
+        NotEqual { told: "divergent: 1 of 3 voters differs from the others".to_owned() }.into(),
+        StillFull { source: full().into() }.into(),
+        SnapshotFailed { source: NobodyToAsk.into() }.into(),
+    ];
+    insta::assert_snapshot!(shown(errors), @"");
+}

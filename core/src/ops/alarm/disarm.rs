@@ -108,3 +108,50 @@ pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
     let message = format!("{} holds {} of its quota of {}", member.member.label(), Bytes(size), Bytes(quota));
     refusal(message, "compact and defragment first; `space recover` does all of it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::change::guard::approve;
+    use crate::error::Error;
+    use crate::id::ClusterId;
+    use crate::rpc::Alarm;
+
+    /// A member with an alarm, and a database of this size.
+    fn view(size: i64, quota: Option<i64>, kind: AlarmKind) -> ClusterView {
+        let mut member = member(2, State::Healthy, false, Some(2), 0);
+        if let Some(Ok(status)) = &mut member.status {
+            (status.db_size, status.db_quota) = (size, quota);
+        }
+        let alarms = vec![Alarm { member_id: MemberId(2), kind }, Alarm { member_id: MemberId(0xd), kind }];
+        let (hosting, facts) = Default::default();
+        ClusterView { cluster_id: ClusterId(1), confirmed: true, members: vec![member], alarms, hosting, facts }
+    }
+
+    fn disarm(view: &ClusterView, member: Option<&str>, kind: Kind, quota: Option<i64>) -> Result<usize> {
+        let member = member.map(|member| MemberRef(member.to_owned()));
+        let plan = AlarmDisarm::plan(view, Args { member, kind, quota: quota.map(Bytes) })?;
+        let steps = plan.steps.len();
+        approve(plan, view, &[]).map(|_| steps).map_err(Error::from)
+    }
+
+    #[test]
+    fn space_must_be_free_and_corruption_be_named() {
+        let full = |size, quota| view(size, quota, AlarmKind::NoSpace);
+        assert_eq!(disarm(&full(89, Some(100)), None, Kind::NoSpace, None).unwrap(), 2);
+        assert_eq!(disarm(&full(89, None), None, Kind::NoSpace, Some(100)).unwrap(), 2);
+        assert_eq!(disarm(&full(89, Some(100)), Some("d"), Kind::NoSpace, None).unwrap(), 1);
+        // There is no such alarm, so there is nothing to do.
+        assert_eq!(disarm(&view(99, Some(100), AlarmKind::Corrupt), None, Kind::NoSpace, None).unwrap(), 0);
+        // The hashes are compared first.
+        assert_eq!(disarm(&view(1, None, AlarmKind::Corrupt), Some("infra2"), Kind::Corrupt, None).unwrap(), 2);
+        let errors = [
+            disarm(&full(90_000_000, Some(100_000_000)), None, Kind::NoSpace, None).unwrap_err(),
+            disarm(&full(1, None), None, Kind::NoSpace, None).unwrap_err(),
+            disarm(&view(1, None, AlarmKind::Corrupt), None, Kind::Corrupt, None).unwrap_err(),
+            disarm(&full(1, Some(100)), Some("e"), Kind::NoSpace, None).unwrap_err(),
+        ];
+        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+    }
+}

@@ -145,3 +145,20 @@ impl Fault for NeedsClosure {
         Some("give the same closure again, behind the name of the run".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_gone_on_with() {
+        let id = || "20261126T031500Z-member-replace-87b8".to_owned();
+        let errors: [Error; 4] = [
+            NothingToResume { id: id(), state: RunState::Done }.into(),
+            NothingToResume { id: id(), state: RunState::Running }.into(),
+            Foreign { id: id(), operation: "member teleport".to_owned() }.into(),
+            NeedsClosure { id: id() }.into(),
+        ];
+        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+    }
+}
