@@ -236,6 +236,9 @@ mod tests {
     #[test]
     fn who_is_kept_out_learns_by_whom() {
         let holder = Note { machine: "bastion".to_owned(), ..note(Process::this()) }.told();
-        insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into()]), @"");
+        insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into()]), @"
+        change_under_way: another change takes members away: defrag, run 20261126T031500Z-defrag-87b8 on bastion
+          help: wait for it to end; `change list` shows it on the machine where it runs
+        ");
     }
 }

@@ -317,6 +317,13 @@ mod tests {
         assert_eq!(find(state, "20261126T031500Z-defrag-12").unwrap().id, "20261126T031500Z-defrag-1222");
         let wrong =
             ["2026", "", "20261126T031500Z-defrag-1112"].map(|wanted| find(state, wanted).map(drop).unwrap_err());
-        insta::assert_snapshot!(crate::tests::shown(wrong), @"");
+        insta::assert_snapshot!(crate::tests::shown(wrong), @r#"
+        run_ambiguous (id): more than one run is named "2026"
+          help: `change list` names the runs; a beginning that no other has is enough
+        run_not_found (id): no run is named ""
+          help: `change list` names the runs; a beginning that no other has is enough
+        run_not_found (id): no run is named "20261126T031500Z-defrag-1112"
+          help: did you mean 20261126T031500Z-defrag-1111?
+        "#);
     }
 }

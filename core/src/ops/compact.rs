@@ -160,6 +160,17 @@ mod tests {
             planned(None, Some(-1)).unwrap_err(),
             AgeUnknown { age: Elapsed(3_600_000_000_000), cluster: ClusterId(0xabc) }.into(),
         ];
-        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+        insta::assert_snapshot!(crate::tests::shown(errors), @"
+        invalid_argument (revision): the argument revision is needed, or keep or age in its place, and only one
+          help: give one of revision, keep and age
+        invalid_argument (revision): the argument revision is needed, or keep or age in its place, and only one
+          help: give one of revision, keep and age
+        invalid_argument (revision): the argument revision is 101, and the newest is 100
+          help: give one that the cluster has reached
+        invalid_argument (keep): the argument keep cannot be less than nothing
+          help: give how many revisions stay
+        age_unknown (age): which revision cluster abc had 3600s ago was not written down here
+          help: it is written down from now on, whenever a change looks at the cluster; run this again later, or give keep or revision
+        ");
     }
 }

@@ -279,5 +279,20 @@ fn of_what_procedures_meet() {
         StillFull { source: full().into() }.into(),
         SnapshotFailed { source: NobodyToAsk.into() }.into(),
     ];
-    insta::assert_snapshot!(shown(errors), @"");
+    insta::assert_snapshot!(shown(errors), @"
+    no_host: nothing says how infra2 is stopped and started
+      help: say it in the profile, under `hosts`, or give a closure that does it
+    member_ended: infra2 ended instead of serving, on the sandbox: tocommit(74) is out of range [lastIndex(0)]
+      help: its log says why; mend that, and resume the run
+    member_ended: infra2 ended instead of serving, on the sandbox
+      help: its log says why; mend that, and resume the run
+    data_differ: the members are not known to hold the same data: divergent: 1 of 3 voters differs from the others
+      help: `hash` shows all of it; replace a member that differs, and bring back one that does not answer
+    space_not_free: there is not enough room after compaction and defragmentation
+      because: waited 5s until every database is below nine tenths of its quota
+      help: what fills it is needed now: delete keys, or raise --quota-backend-bytes on every member; then run this again
+    no_snapshot: no snapshot could be saved first, so nothing was changed
+      because: no healthy voter can be asked
+      help: bring voters back first; `health` names those that are down; to do without a snapshot, allow no_snapshot
+    ");
 }

@@ -152,6 +152,15 @@ mod tests {
             disarm(&view(1, None, AlarmKind::Corrupt), None, Kind::Corrupt, None).unwrap_err(),
             disarm(&full(1, Some(100)), Some("e"), Kind::NoSpace, None).unwrap_err(),
         ];
-        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+        insta::assert_snapshot!(crate::tests::shown(errors), @r#"
+        space_not_free: alarm disarm is refused: infra2 holds 90.0 MB of its quota of 100.0 MB
+          help: compact and defragment first; `space recover` does all of it. To do it all the same, allow space_not_free
+        space_not_free: alarm disarm is refused: the members do not tell their quota, so nobody knows whether there is room
+          help: give quota, as their --quota-backend-bytes has it (2 GiB where it has not). To do it all the same, allow space_not_free
+        invalid_argument (member): the argument member is needed to take a CORRUPT alarm back
+          help: say whose alarm it is; `alarm list` and `hash` show which member differs
+        member_not_found (member): no member is named "e"; the members are infra2 (2)
+          help: name it by its name, its id in hex, or one of its URLs
+        "#);
     }
 }

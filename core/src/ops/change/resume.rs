@@ -159,6 +159,15 @@ mod tests {
             Foreign { id: id(), operation: "member teleport".to_owned() }.into(),
             NeedsClosure { id: id() }.into(),
         ];
-        insta::assert_snapshot!(crate::tests::shown(errors), @"");
+        insta::assert_snapshot!(crate::tests::shown(errors), @r#"
+        run_over (id): the run 20261126T031500Z-member-replace-87b8 is done, so there is nothing to go on with
+          help: `change list` shows how every run stands
+        run_running (id): the run 20261126T031500Z-member-replace-87b8 is running, so there is nothing to go on with
+          help: `change list` shows how every run stands
+        run_foreign: the run 20261126T031500Z-member-replace-87b8 is of "member teleport", which this version does not have
+          help: go on with the version that began it, or look at the cluster with `health` and `member list`
+        missing_argument (closure): the run 20261126T031500Z-member-replace-87b8 was carried out by a closure, and none is given
+          help: give the same closure again, behind the name of the run
+        "#);
     }
 }
