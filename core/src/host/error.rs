@@ -79,7 +79,7 @@ pub enum HostError {
         consequence: &'static str,
     },
     /// A start configuration would not reach etcd.
-    #[error("{by} would start {member} without its start configuration: {why}")]
+    #[error("{by} cannot be given a start configuration for {member}: {why}")]
     Deaf {
         /// The member.
         member: String,

@@ -122,8 +122,9 @@ impl Machine {
     fn command(&self, words: &[&str]) -> Result<Command, HostError> {
         let mut command = match &self.host {
             None => {
-                let mut command = Command::new(self.program(words.first().copied().unwrap_or_default())?);
-                command.args(words.iter().skip(1));
+                let name = words.first().copied().unwrap_or_default();
+                let mut command = Command::new(self.program(name)?);
+                command.arg0(name).args(words.iter().skip(1));
                 command
             }
             Some(host) => {
@@ -233,4 +234,61 @@ fn last_line(said: &str) -> String {
 fn line(words: &[&str]) -> String {
     let quoted = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''")));
     ["env".to_owned(), "LC_ALL=C".to_owned()].into_iter().chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(host: Option<&str>, state: &str) -> Machine {
+        let mut places = Places::from_env(PathBuf::from("/"), |_| None);
+        places.state = state.into();
+        Machine::new(&places, host)
+    }
+
+    #[test]
+    fn each_word_reaches_a_remote_shell_as_it_is() {
+        assert_eq!(line(&["ls", "-A1", "it's", "$HOME *"]), r"env LC_ALL=C 'ls' '-A1' 'it'\''s' '$HOME *'");
+    }
+
+    #[test]
+    fn a_connection_is_kept_only_where_its_socket_can_be() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("a%b");
+        let kept = machine(None, state.to_str().unwrap()).socket("root@10.0.0.1").unwrap();
+        assert!(kept.contains("/a%%b/ssh/"), "{kept}");
+        assert!(machine(None, state.to_str().unwrap()).options("h").contains(&"ControlMaster=auto".to_owned()));
+        let deep = format!("{}/{}", home.path().display(), "d".repeat(90));
+        assert_eq!(machine(None, &deep).socket("root@10.0.0.1"), None);
+        assert!(!machine(None, &deep).options("h").iter().any(|option| option.contains("Control")));
+        assert!(!std::path::Path::new(&deep).exists());
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+    async fn what_a_program_does_is_bounded_in_time_and_size() {
+        let here = Machine { bound: Duration::from_millis(300), ..machine(None, "/none") };
+        let run = async |words: &[&str]| here.act(words).await.map(|done| done.text());
+        assert_eq!(run(&["echo", "a"]).await.unwrap(), "a\n");
+        let read = here.act_on(&["cat"], b"given").await.unwrap();
+        assert_eq!(read.out, b"given");
+        let errors = [
+            run(&["sleep", "5"]).await.unwrap_err(),
+            run(&["head", "-c", "2000000", "/dev/zero"]).await.unwrap_err(),
+            run(&["ls", "/none"]).await.unwrap_err(),
+            run(&["false"]).await.unwrap_err(),
+            run(&["no-such-program"]).await.unwrap_err(),
+        ];
+        insta::assert_snapshot!(crate::tests::shown(errors.map(Into::into)), @r#"
+        host_failed: on this machine, `sleep 5` did not end within 300ms
+          help: see what keeps that machine busy, and run this again
+        host_failed: on this machine, `head -c 2000000 /dev/zero` answered with more than 1048576 bytes
+        host_failed: on this machine, `ls /none` ended with exit code 2: ls: cannot access '/none': No such file or directory
+          help: see that the user may do that there, for example as root
+        host_failed: on this machine, `false` ended with exit code 1: it said nothing
+          help: see that the user may do that there, for example as root
+        program_not_found: the program no-such-program is not in a folder of PATH
+          help: install it, or add its folder to PATH
+        "#);
+    }
 }

@@ -185,7 +185,7 @@ fn of_hosts() {
       help: stop it first
     host_state: the process of infra1 is there (the systemd unit etcd.service on 10.0.0.1), so its start configuration would not reach it
       help: stop it first
-    host_start_configuration: the systemd unit etcd.service on 10.0.0.1 would start infra1 without its start configuration: x wins over y
+    host_start_configuration: the systemd unit etcd.service on 10.0.0.1 cannot be given a start configuration for infra1: x wins over y
       help: take x out
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1)
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1); the end of its log:

@@ -222,7 +222,30 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
     std::fs::remove_file(&parked).unwrap();
     tell("no manifest", pod.look().unwrap_err());
     let home = cluster.home().to_string_lossy().into_owned();
-    insta::assert_snapshot!(told.replace(&home, "[home]"), @"");
+    insta::assert_snapshot!(told.replace(&home, "[home]"), @r#"
+    away: host_unreachable: root@away.test cannot be reached: ssh: connect to host away.test port 22: Connection refused
+      help: see that `ssh root@away.test true` works without asking anything, or correct host in the profile
+    no unit: host_not_found: the unit other.service is not there on this machine
+      help: correct hosts in the profile
+    denied: host_failed: on this machine, `systemctl --no-ask-password --no-block start -- etcd.service` ended with exit code 4: Failed to start etcd.service: Access denied
+      help: see that the user may do that there, for example as root
+    --initial-cluster=a=http://a:1: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --initial-cluster=a=http://a:1, which wins over the environment
+      help: take the flag out of ExecStart, and set its variable in an environment file
+    --name other: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --name=other, which wins over the environment
+      help: take the flag out of ExecStart, and set its variable in an environment file
+    --config-file=/etc/etcd.yml: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --config-file=/etc/etcd.yml, which wins over the environment
+      help: take the flag out of ExecStart, and set its variable in an environment file
+    hidden: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/unit/etcd.default has --initial-cluster-state=new, which wins over the environment
+      help: take it out, and set the variables of etcd in its place
+    unread: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/join.env is not the last environment file that it reads
+      help: let EnvironmentFile of the unit name it last, or leave env_file out of the profile
+    other data: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: its data dir is [home]/node/elsewhere, not [home]/node/data
+      help: correct data_dir in the profile
+    apart: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: the value of --initial-cluster does not stand behind it as --initial-cluster=VALUE
+      help: write etcd's flags into the manifest as kubeadm does, one a line
+    no manifest: host_not_found: the manifest [home]/node/manifests/etcd.yaml is not there on this machine
+      help: correct hosts in the profile
+    "#);
 }
 
 /// A crash between the two moves of a manifest leaves it parked, or, where somebody made it anew meanwhile, in both places.
