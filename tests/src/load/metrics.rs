@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// The gauge that says how many defragmentations are under way on a member; from 3.5 on.
+/// The gauge that says how many defragmentations are under way on a member. Releases before 3.4.23 may lack it.
 const INFLIGHT: &str = "etcd_disk_defrag_inflight ";
 
 /// How metrics are asked for.
