@@ -79,6 +79,13 @@ fn while_keys_are_written_and_compacted(#[values("3.4", "3.5", "3.6", "3.7")] ve
         }
         done.store(true, Ordering::Relaxed);
     });
+    assert!(hash(cluster)["members"][0]["compact_revision"].as_i64() > Some(10), "it was hardly compacted meanwhile");
+}
+
+#[rstest]
+fn with_tls_and_a_user(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
+    let Some(cluster) = Running::start(version, Options { auth: true, ..Options::default() }) else { return };
+    assert_eq!(words(&hash(&cluster)).0, "consistent");
 }
 
 /// Stops a member, changes every copy of a value in its database, and starts it again. etcd checks no checksum of a page.

@@ -12,6 +12,12 @@ pub(super) struct Asked {
     pub(super) answer: Answered<HashKv>,
 }
 
+/// Takes the hash of a member for its own only if it says so itself.
+pub(super) fn own(id: MemberId, hash: HashKv) -> Answered<HashKv> {
+    let other = || Failure::unasked("wrong_member", &format!("member {} answered in its place", hash.member_id));
+    if hash.member_id == id { Ok(hash) } else { Err(other()) }
+}
+
 /// Returns the newest revision that every voter has that answered.
 pub(super) fn common(view: &ClusterView) -> Option<Revision> {
     view.voters().filter_map(MemberView::known).map(|status| status.revision).min().filter(|revision| revision.0 > 0)

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::judge::{Asked, common, judge, passes, refusal};
+use super::judge::{Asked, common, judge, own, passes, refusal};
 use super::*;
 use crate::change::exhaustive::{State, member};
 use crate::id::ClusterId;
@@ -115,6 +115,14 @@ fn verdicts() {
     not_comparable - []: infra1 gave no hash; nobody did
       it was added, and has never started
     ");
+}
+
+#[test]
+fn a_hash_of_another_member_does_not_count() {
+    let hash = gave(2, 7, 5).answer.unwrap();
+    assert_eq!(own(MemberId(2), hash), Ok(hash));
+    let refused = own(MemberId(3), hash).unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), ("wrong_member", "member 2 answered in its place"));
 }
 
 #[test]
