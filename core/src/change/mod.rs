@@ -34,6 +34,7 @@ use crate::change::report::{Quorum, plan_table};
 use crate::change::stopped::OtherCluster;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::operation::Operation;
 use crate::places::Places;
 use crate::units::Elapsed;
@@ -135,10 +136,11 @@ impl<C: Change> Operation for Changing<C> {
         let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
         let mut plan = C::plan(&view, args)?;
         settle(&mut plan, given, &options, ctx.places());
+        let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
+        ready(ctx, &plan, hands).await?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
-        let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
         let approved = guard::approve_in_time(plan, &view, &options.allow)?;
         execute::execute(ctx, approved, &view, options.wait.duration().max(Duration::from_secs(1)), hands).await
     }
@@ -161,6 +163,18 @@ pub(crate) async fn look_at_hosts(
     ctx.unless_cancelled(observe_hosts(ctx, &all)).await
 }
 
+/// Holds that the hosts will take a start configuration, before anything is stopped for it.
+async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
+    for step in plan.steps.iter().filter(|_| !hands.closure()) {
+        if let Action::StartMember { name, .. } = &step.action
+            && let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)?
+        {
+            ctx.unless_cancelled(host.preflight(ctx, None)).await.map_err(Error::before_sending)?;
+        }
+    }
+    Ok(())
+}
+
 /// Settles what no plan can know: the place of a snapshot that was given none, whether there is to be one, and what was given
 /// when it is planned again.
 fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
@@ -169,7 +183,8 @@ fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
     }
     for step in &mut plan.steps {
         if let Action::SaveSnapshot { path: path @ None, .. } = &mut step.action {
-            let name = format!("{}-{}.db", plan.cluster_id, journal::stamp());
+            // Two runs may begin within the same second.
+            let name = format!("{}-{}-{:04x}.db", plan.cluster_id, journal::stamp(), random() & 0xffff);
             let place = places.state.join("snapshots").join(name);
             plan.again.insert("snapshot", place.to_string_lossy().into_owned());
             *path = Some(place);

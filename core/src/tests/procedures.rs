@@ -120,6 +120,11 @@ fn what_is_left_to_do_follows_from_the_list_and_the_data() {
             with(Some(again(7, State::Unstarted, true)), host(2, Process::Stopped, of(2))),
             "set_data_aside start_member promote_member",
         ),
+        (
+            "removed, and started again by its service manager",
+            with(None, host(2, Process::Running, of(2))),
+            "stop_member set_data_aside add_member start_member promote_member",
+        ),
         ("joined", with(Some(again(7, State::Healthy, true)), host(2, Process::Running, of(7))), "promote_member"),
     ];
     for (state, view, left) in cases {

@@ -13,7 +13,7 @@ use crate::change::stopped::NoHost;
 use crate::change::view::{MemberView, Verdict, same_urls};
 use crate::change::{Action, Change, ClusterView, Hands, Hosting, OnHosts, Plan};
 use crate::error::Result;
-use crate::host::Data;
+use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::member::MemberRef;
 use crate::ops::member::{best_transferee, find, peer_urls};
@@ -214,6 +214,10 @@ impl<'v> Case<'v> {
         let (name, peer_urls) = (self.name.clone(), self.peer_urls.clone());
         let mut steps = Vec::new();
         let mut then = |action, reason: &str| steps.push(Step { action, reason: reason.to_owned() });
+        if let Some(id) = self.stranger(view) {
+            let name = name.clone();
+            then(Action::StopMember { id, name }, "a process on old data must not run where a new member is to start");
+        }
         if self.data_are_in_the_way(view) {
             let id = match view.data(&name) {
                 Some(Data::Of { member, .. }) => Some(*member),
@@ -236,6 +240,18 @@ impl<'v> Case<'v> {
             then(Action::PromoteMember { who: self.comes() }, "it votes as the old one did, when it has caught up");
         }
         steps
+    }
+
+    /// Returns the member whose process runs on the host although it has gone from the membership list: a service manager may
+    /// start it again and again.
+    fn stranger(&self, view: &ClusterView) -> Option<MemberId> {
+        let host = &view.hosting.of(&self.name)?.view;
+        let data = match host.data {
+            Data::Of { member, .. } => member,
+            Data::None | Data::Unknown(_) => MemberId(0),
+        };
+        let own = self.new.is_some_and(|new| new.member.id == data);
+        (self.old.is_none() && host.process == Process::Running && !own).then_some(data)
     }
 
     /// Data are in the way of a new member when they are not its own. Those of a closure's host cannot be seen; they are dealt
