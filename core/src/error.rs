@@ -230,6 +230,11 @@ impl Error {
         line
     }
 
+    /// Says whether this is a face's own error on its way through.
+    pub(crate) fn is_native(&self) -> bool {
+        self.0.native.is_some()
+    }
+
     /// Takes a face's own error out again.
     pub fn into_native<N: Any>(mut self) -> std::result::Result<N, Error> {
         match self.0.native.take().map(|native| native.downcast::<N>()) {

@@ -167,12 +167,15 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
     report.member_id = run.added;
     report.start = start(run.plan(), run, &after);
     let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
-    Stopped {
-        operation: report.operation.clone(),
-        done: done.min(report.plan.len()),
-        of: report.plan.len(),
-        report: to_value(&report).ok(),
-        source: error,
+    let (operation, of) = (report.operation.clone(), report.plan.len());
+    let done = done.min(of);
+    if error.is_native() {
+        // What a closure throws comes out as it was thrown, so what became of the change is told beside it.
+        let journal = report.journal.as_deref().unwrap_or_default();
+        let message =
+            format!("{operation} stopped after {done} of {of} steps, because its closure failed; journal: {journal}");
+        run.ctx.emit(&Event::Warning { message });
+        return error;
     }
-    .into()
+    Stopped { operation, done, of, report: to_value(&report).ok(), source: error }.into()
 }
