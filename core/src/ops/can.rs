@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
 use crate::operation::Operation;
+use crate::ops::defrag;
 use crate::ops::leader::transfer::{Args as MoveArgs, LeaderMove};
 use crate::ops::member::{add, find, promote, remove, replace};
 use crate::{args, choice, record};
@@ -29,13 +30,15 @@ choice! {
         Restart = "restart",
         /// Put a new member in its place.
         Replace = "replace",
+        /// Give back the free space in its database.
+        Defrag = "defrag",
     }
 }
 
 args! {
     /// What could be done to whom.
     pub struct Args(
-        /// The change: add, remove, promote, move_leader, restart or replace.
+        /// The change: add, remove, promote, move_leader, restart, replace or defrag.
         action: What,
         /// The member: its name, its id in hex, or one of its URLs; for add, the peer URL of the new one.
         member: MemberRef,
@@ -149,6 +152,10 @@ fn plan(view: &ClusterView, action: What, member: &MemberRef) -> Result<Plan> {
             let member = member.clone();
             let args = replace::Args { member, name: None, peer_urls: vec![], snapshot: None, host: None };
             replace::MemberReplace::plan(view, args)
+        }
+        What::Defrag => {
+            let args = defrag::Args { members: vec![member.clone()], rule: None, quota: None };
+            defrag::Defrag::plan(view, args).map_err(|error| error.for_argument("member"))
         }
         What::MoveLeader => LeaderMove::plan(view, MoveArgs { member: Some(member.clone()) }),
         What::Restart => {

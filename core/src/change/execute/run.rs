@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
-use crate::change::guard::{Approved, Refused};
+use crate::change::guard::{Approved, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
 use crate::change::plan::{Action, Plan, Step};
@@ -84,6 +84,13 @@ impl<'r, 'c> Run<'r, 'c> {
         self.approved.plan()
     }
 
+    /// Returns how long a step may take that copies or reads a whole database: longer where the database is large, at a speed
+    /// that every disk and network in use has.
+    pub(super) fn patience(&self) -> Duration {
+        let largest = self.seen.members.iter().filter_map(MemberView::known).map(|status| status.db_size).max();
+        self.bound + Duration::from_secs(u64::try_from(largest.unwrap_or(0) / SLOWEST).unwrap_or(0))
+    }
+
     /// Takes one step.
     pub(super) async fn take(&mut self, step: &Step, number: usize, journal: &mut Journal) -> Result<Taken> {
         if let Some(said) = self.done_before(&step.action) {
@@ -149,11 +156,11 @@ impl<'r, 'c> Run<'r, 'c> {
     /// Looks until a step may be taken: what only needs time is waited for, and everything else is refused at once.
     async fn look(&self, step: &Step) -> Result<ClusterView> {
         let approved = self.approved;
-        let what = match step.action {
-            Action::PromoteMember { .. } => "the learner has caught up".to_owned(),
-            _ => format!("the cluster is ready for {}", step.action.word()),
+        let (what, bound) = match step.action {
+            Action::PromoteMember { .. } => ("the learner has caught up".to_owned(), self.patience()),
+            _ => (format!("the cluster is ready for {}", step.action.word()), self.bound),
         };
-        until(self.ctx, &what, self.bound, async || {
+        until(self.ctx, &what, bound, async || {
             let view = match self.observe(&step.action).await {
                 Ok(view) => view,
                 Err(error) if self.begun && error.retryable() => return Ok(Look::NotYet(error.in_one_line())),
@@ -252,7 +259,8 @@ impl<'r, 'c> Run<'r, 'c> {
 
     async fn until_seen(&self, action: &Action) -> Result<ClusterView> {
         let what = format!("the cluster shows {}", action.word());
-        let (ctx, bound, id) = (self.ctx, self.bound, self.added);
+        let settle = if matches!(action, Action::RestartMember { .. }) { self.hands.settle } else { Duration::ZERO };
+        let (ctx, bound, id) = (self.ctx, self.bound + settle, self.added);
         let mut serving_since = None;
         let mut host_seen = Instant::now();
         until(ctx, &what, bound, async || {
@@ -273,10 +281,11 @@ impl<'r, 'c> Run<'r, 'c> {
                     view.at(peer_urls).is_some_and(|m| m.member.started() && m.serves())
                 }
                 Action::RestartMember { id, .. } => {
-                    let serves = view.get(*id).is_some_and(MemberView::serves);
+                    let follows = |m: &MemberView| m.serves() && view.lag(m).is_some_and(|lag| lag <= MAX_OTHERS_LAG);
+                    let serves = view.get(*id).is_some_and(follows);
                     let since = serves.then(|| *serving_since.get_or_insert_with(Instant::now));
                     serving_since = since;
-                    since.is_some_and(|since| since.elapsed() >= self.hands.settle)
+                    since.is_some_and(|since| since.elapsed() >= settle)
                 }
                 Action::Defragment { id } => view.get(*id).is_some_and(MemberView::serves),
                 Action::DisarmAlarm { id, kind } => !view.has_alarm(*id, *kind),
@@ -335,6 +344,8 @@ pub(super) fn standing(view: &ClusterView) -> String {
 pub(super) const SETTLING: Duration = Duration::from_secs(15);
 /// For how long the cluster is looked at once more after Ctrl-C.
 const LAST_LOOK: Duration = Duration::from_millis(500);
+/// How many bytes a second are copied at least.
+const SLOWEST: i64 = 5_000_000;
 /// How often a host is asked whether the process that is awaited still runs.
 const HOST_EVERY: Duration = Duration::from_secs(1);
 

@@ -83,11 +83,11 @@ impl Run<'_, '_> {
             Action::Defragment { id } => {
                 let start = Instant::now();
                 // It takes as long as the disk takes; only silence ends it.
-                writer.defragment(Instant::now() + self.bound.max(deadline - start)).await?;
+                writer.defragment(start + self.patience()).await?;
                 return Ok(self.freed(*id, view, start.elapsed()).await);
             }
             Action::Compact { revision, physical } => {
-                return match writer.compact(*revision, *physical, Instant::now() + self.bound).await {
+                return match writer.compact(*revision, *physical, Instant::now() + self.patience()).await {
                     Err(error) if error.code() == "compacted" => {
                         let detail = "what came before it was forgotten already".to_owned();
                         Ok(Deed { detail, already: true, result: None })
@@ -125,13 +125,14 @@ impl Run<'_, '_> {
     /// counts as running until the member serves again.
     pub(super) async fn until_defragmented(&mut self, id: MemberId, lost: Error, before: &ClusterView) -> Result<Deed> {
         let (this, start) = (&*self, Instant::now());
-        let serves = until(self.ctx, "the member serves again after its defragmentation", self.bound, async || {
-            let view = this.observe(&Action::Defragment { id }).await;
-            Ok(match view.as_ref().map(|view| view.get(id).is_some_and(MemberView::serves)) {
-                Ok(true) => Look::Ready(()),
-                _ => Look::NotYet("its answer was lost, and it does not serve yet".to_owned()),
-            })
-        });
+        let serves =
+            until(self.ctx, "the member serves again after its defragmentation", self.patience(), async || {
+                let view = this.observe(&Action::Defragment { id }).await;
+                Ok(match view.as_ref().map(|view| view.get(id).is_some_and(MemberView::serves)) {
+                    Ok(true) => Look::Ready(()),
+                    _ => Look::NotYet("its answer was lost, and it does not serve yet".to_owned()),
+                })
+            });
         if serves.await.is_err() {
             let step = Action::Defragment { id }.word();
             return Err(crate::change::stopped::OutcomeUnknown { step, source: lost }.into());

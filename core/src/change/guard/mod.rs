@@ -4,6 +4,8 @@
 mod away;
 mod membership;
 
+pub(crate) use away::MAX_OTHERS_LAG;
+
 use crate::change::plan::{Action, Plan, Step};
 use crate::change::server;
 use crate::change::view::ClusterView;
