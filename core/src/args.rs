@@ -67,6 +67,8 @@ pub enum Kind {
     Sandbox,
     /// The name of a member of a sandbox.
     SandboxMember,
+    /// A run of a change: its name, or a beginning that no other run has.
+    Run,
     /// A callback.
     Hook,
     /// One word of a closed set.

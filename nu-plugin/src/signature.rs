@@ -76,9 +76,13 @@ fn shape(kind: Kind) -> SyntaxShape {
         Kind::Bool => SyntaxShape::Boolean,
         Kind::Int => SyntaxShape::Int,
         Kind::Float => SyntaxShape::Number,
-        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Choice(_) => {
-            SyntaxShape::String
-        }
+        Kind::Text
+        | Kind::Member
+        | Kind::Profile
+        | Kind::Sandbox
+        | Kind::SandboxMember
+        | Kind::Run
+        | Kind::Choice(_) => SyntaxShape::String,
         Kind::Octets => SyntaxShape::OneOf(vec![SyntaxShape::Binary, SyntaxShape::String]),
         Kind::Size => SyntaxShape::Filesize,
         Kind::Elapsed => SyntaxShape::Duration,
@@ -113,7 +117,7 @@ fn column_type(kind: Kind) -> Type {
         Kind::Bool => Type::Bool,
         Kind::Int => Type::Int,
         Kind::Float => Type::Float,
-        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember => Type::String,
+        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Run => Type::String,
         Kind::Choice(_) | Kind::Path => Type::String,
         Kind::Size => Type::Filesize,
         Kind::Elapsed => Type::Duration,

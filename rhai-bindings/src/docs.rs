@@ -49,7 +49,7 @@ pub fn kind(kind: Kind) -> String {
         Kind::Bool => "bool".to_owned(),
         Kind::Int => "int".to_owned(),
         Kind::Float => "float".to_owned(),
-        Kind::Text | Kind::Path | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember => {
+        Kind::Text | Kind::Path | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Run => {
             "string".to_owned()
         }
         Kind::Octets => "string or blob".to_owned(),

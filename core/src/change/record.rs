@@ -27,6 +27,14 @@ crate::choice! {
     }
 }
 
+/// How a user names a run: a plain text, of a kind of its own so that a face can suggest what there is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunName(pub String);
+
+impl crate::args::Typed for RunName {
+    const KIND: crate::args::Kind = crate::args::Kind::Run;
+}
+
 /// A run, as its journal tells it.
 #[derive(Debug, Clone)]
 pub struct RunRecord {

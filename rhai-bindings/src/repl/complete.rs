@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::catalogue::CATALOGUE;
+use etcdsh_core::change::record::runs;
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile;
 use etcdsh_core::report::Shape;
@@ -210,6 +211,10 @@ impl Shared {
             Kind::Profile => {
                 let names = profile::names(None, &self.interpreter.session.setup.places).unwrap_or_default();
                 names.into_iter().map(|name| Word::new(name, "profile")).collect()
+            }
+            Kind::Run => {
+                let runs = runs(&self.interpreter.session.setup.places.state).into_iter();
+                runs.map(|run| Word::new(run.id, run.state.word())).collect()
             }
             Kind::Member => match self.cluster(argument.and_then(|argument| argument.receiver)) {
                 Some((variable, cluster)) => match self.members.of(&variable, &cluster) {

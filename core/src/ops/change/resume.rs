@@ -4,7 +4,7 @@ use crate::args;
 use crate::args::Kind;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::guard::Code;
-use crate::change::record::{Memory, RunRecord, RunState, find};
+use crate::change::record::{Memory, RunName, RunRecord, RunState, find};
 use crate::change::{ChangeArgs, ChangeReport};
 use crate::context::Context;
 use crate::error::{Error, Fault, Result, Sent};
@@ -17,7 +17,7 @@ args! {
     /// Which one.
     pub struct Args(
         /// The run, as `change list` names it, or a beginning of its name that no other run has.
-        id: String,
+        id: RunName,
         /// The closure that the run was given, where it was given one: a journal cannot keep it.
         closure: Option<Hook>,
     ) {}
@@ -50,7 +50,7 @@ impl Operation for ChangeResume {
 
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options, .. }: Self::Args) -> Result<Self::Report> {
         let state = &ctx.places().state;
-        let run = find(state, &args.id)?;
+        let run = find(state, &args.id.0)?;
         if matches!(run.state, RunState::Running | RunState::Done | RunState::Resumed) {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }

@@ -1,7 +1,7 @@
 //! `change show`: what a change did.
 
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::change::record::{RunState, find};
+use crate::change::record::{RunName, RunState, find};
 use crate::change::report::count;
 use crate::context::Context;
 use crate::error::Result;
@@ -15,7 +15,7 @@ args! {
     /// Which one.
     pub struct Args(
         /// The run, as `change list` names it, or a beginning of its name that no other run has.
-        id: String,
+        id: RunName,
     ) {}
 }
 
@@ -86,7 +86,7 @@ impl Operation for ChangeShow {
     type Report = Shown;
 
     async fn run(ctx: &Context<'_>, Args { id }: Args) -> Result<Shown> {
-        let run = find(&ctx.places().state, &id)?;
+        let run = find(&ctx.places().state, &id.0)?;
         let step = |step: crate::change::record::StepRecord| {
             let word = step.action.get("action").and_then(serde_json::Value::as_str).unwrap_or_default();
             ShownStep {
