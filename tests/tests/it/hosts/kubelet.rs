@@ -102,10 +102,8 @@ fn run(home: &Path, ends: &AtomicBool) {
             (Some(manifest), None) if ended.is_none_or(|ended| ended.elapsed() > BACK_OFF) => {
                 process = Some(start(&manifest, &home.join("log")));
             }
-            (_, Some(child)) => {
-                if child.try_wait().unwrap().is_some() {
-                    (process, ended) = (None, Some(Instant::now()));
-                }
+            (_, Some(child)) if child.try_wait().unwrap().is_some() => {
+                (process, ended) = (None, Some(Instant::now()));
             }
             _ => {}
         }
