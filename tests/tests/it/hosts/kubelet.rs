@@ -94,6 +94,7 @@ fn run(home: &Path, ends: &AtomicBool) {
     while !ends.load(Ordering::Relaxed) {
         std::thread::sleep(EVERY);
         let manifest = std::fs::read_to_string(home.join("manifests/etcd.yaml")).ok();
+        let over = process.as_mut().is_some_and(|child: &mut Child| child.try_wait().unwrap().is_some());
         match (manifest, &mut process) {
             (None, Some(_)) => {
                 end(process.take());
@@ -102,7 +103,7 @@ fn run(home: &Path, ends: &AtomicBool) {
             (Some(manifest), None) if ended.is_none_or(|ended| ended.elapsed() > BACK_OFF) => {
                 process = Some(start(&manifest, &home.join("log")));
             }
-            (_, Some(child)) if child.try_wait().unwrap().is_some() => {
+            (_, Some(_)) if over => {
                 (process, ended) = (None, Some(Instant::now()));
             }
             _ => {}
