@@ -92,7 +92,7 @@ fn one_is_away(cluster: &Running, profile: &Profile, [leader, away, other]: [&st
     is("restart", away, true, true, &[]);
     is("move_leader", away, false, false, &["bad_transferee", "server_would_refuse"]);
     is("remove", other, false, false, &["quorum_at_risk", "server_would_refuse"]);
-    is("restart", leader, false, true, &["quorum_at_risk"]);
+    is("restart", leader, false, true, &["others_unhealthy", "quorum_at_risk"]);
     is("add", &cluster.free_peer_url(), false, false, &["server_would_refuse"]);
     let members = cluster.call_with(profile, "member list", json!({})).unwrap();
     let seen = [leader, away, other].map(|name| &row(&members, name)["is_leader"]);
