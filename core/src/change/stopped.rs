@@ -14,16 +14,28 @@ pub struct Stopped {
     pub(crate) source: Error,
 }
 
+impl Stopped {
+    /// Returns the name of the run, where there is something left to go on with.
+    fn run(&self) -> Option<String> {
+        let journal = self.report.as_ref()?.as_record()?.get("journal")?.as_text()?;
+        let name = std::path::Path::new(journal).file_stem()?.to_string_lossy().into_owned();
+        (self.of > 1).then_some(name)
+    }
+}
+
 impl Fault for Stopped {
     fn code(&self) -> &'static str {
         self.source.code()
     }
 
     fn help(&self) -> Option<String> {
-        match (self.source.help(), self.source.code() == Interrupted::CODE) {
+        let help = match (self.source.help(), self.source.code() == Interrupted::CODE) {
             (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
             (help, _) => help,
-        }
+        };
+        let on = self.run().map(|run| format!("to go on where it stopped: `change resume {run}`"));
+        let both: Vec<String> = help.into_iter().chain(on).collect();
+        (!both.is_empty()).then(|| both.join("; "))
     }
 
     fn outcome(&self) -> Option<String> {
@@ -302,6 +314,20 @@ mod tests {
                     journal: /changes/a.jsonl";
         assert_eq!((error.code(), error.outcome().as_deref()), ("interrupted", Some(told)));
         assert_eq!(error.report(), Some(report));
+    }
+
+    #[test]
+    fn what_stopped_half_way_can_be_gone_on_with() {
+        let stopped = |of: usize| {
+            let report = record([("journal", Value::from("/changes/20261126T031500Z-defrag-87b8.jsonl"))]);
+            let source = NobodyToAsk.into();
+            Error::from(Stopped { operation: "defrag".to_owned(), done: 1, of, report: Some(report), source })
+        };
+        let said = [stopped(3).help(), stopped(1).help()].map(Option::unwrap_or_default).join("\n");
+        insta::assert_snapshot!(said, @"
+        bring voters back first; `health` names those that are down; to go on where it stopped: `change resume 20261126T031500Z-defrag-87b8`
+        bring voters back first; `health` names those that are down
+        ");
     }
 
     #[test]
