@@ -210,3 +210,20 @@ fn every_version_is_restarted_and_defragmented(#[values("3.4", "3.5", "3.6", "3.
         assert_eq!(error.code(), "others_unhealthy", "{error:?}");
     }
 }
+
+/// However a member lost its data: replacing it is one call.
+#[rstest]
+fn every_broken_member_is_replaced(#[values("wiped", "bad-disk", "lost-wal")] how: &str) {
+    let cluster = Running::three("3.6").unwrap();
+    healthy(&cluster, 3);
+    if how == "lost-wal" {
+        let member = cluster.member("infra2");
+        cluster.kill(&["infra2"]);
+        std::fs::rename(member.data_dir().join("member/wal"), cluster.home().join("lost")).unwrap();
+    } else {
+        cluster.call("sandbox break", json!({ "member": "infra2", "how": how })).unwrap();
+    }
+    let report = cluster.call("member replace", json!({ "member": "infra2" })).unwrap();
+    assert_eq!(report["ok"], true, "{report}");
+    healthy(&cluster, 3);
+}

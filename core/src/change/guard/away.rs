@@ -105,10 +105,19 @@ pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Ref
                 format!("the data of {name} on its host are those of {}, which is a member", label(view, *member));
             (message, "remove that member first; one that has started cannot come back without its data")
         }
-        Data::Unknown(why) => (format!("nobody can tell whose data {name} has: {why}"), "look at its data dir"),
+        // Data of a member that has gone are needed by nobody, whatever they are.
+        Data::Unknown(why) if host.process == Process::Unknown || still_there(view, name) => {
+            (format!("nobody can tell whose data {name} has: {why}"), "look at its data dir")
+        }
         _ => return,
     };
     refusals.push(refusal(Code::DataInUse, message, remedy));
+}
+
+/// Says whether a member of this name or at the address of this host is in the membership list.
+fn still_there(view: &ClusterView, name: &str) -> bool {
+    let urls = view.hosting.of(name).and_then(|host| host.peer_urls.as_ref());
+    view.members.iter().any(|m| m.member.name == name) || urls.is_some_and(|urls| view.at(urls).is_some())
 }
 
 /// A member is started on its own data, or on none.
