@@ -9,7 +9,8 @@ use etcdsh_core::operation::Entry;
 use nu_plugin::{DynamicCompletionCall, EngineInterface, EvaluatedCall, PluginCommand};
 use nu_protocol::engine::{ArgType, Closure};
 use nu_protocol::{
-    DynamicSuggestion, Example, HandlerGuard, LabeledError, PipelineData, ShellError, SignalAction, Signature, Spanned,
+    DynamicSuggestion, Example, HandlerGuard, IntoSpanned, LabeledError, PipelineData, ShellError, SignalAction,
+    Signature, Spanned, Value as NuValue,
 };
 
 use crate::call::{Given, Spans, read};
@@ -98,7 +99,7 @@ fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>, notices:
         // It may print.
         notices.clear();
         let value = to_nu(value, closure.span);
-        let answer = engine.eval_closure(closure, vec![value.clone()], Some(value)).map_err(|error| {
+        let answer = call(engine, closure, value).map_err(|error| {
             let error = explain(error, closure);
             Error::from_hook(error.to_string(), error)
         })?;
@@ -106,14 +107,32 @@ fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>, notices:
     })
 }
 
-/// Explains what Nushell says when a closure reads a parameter that it was not given.
+/// Calls a closure. It is done by Nushell's `do`, which waits for a program that is the closure's last command and fails when
+/// that does; what the engine offers to plugins for this takes its output for an answer, however it ended.
+fn call(engine: &EngineInterface, closure: &Spanned<Closure>, value: NuValue) -> Result<NuValue, ShellError> {
+    let span = closure.span;
+    let Some(run) = engine.find_decl("do")? else {
+        return engine.eval_closure(closure, vec![value.clone()], Some(value));
+    };
+    let call = EvaluatedCall::new(span)
+        .with_positional(NuValue::closure(closure.item.clone(), span))
+        .with_positional(value.clone())
+        .with_flag("capture-errors".into_spanned(span));
+    let answer = engine.call_decl(run, call, PipelineData::value(value, None), true, false)?;
+    match answer.into_value(span)? {
+        NuValue::Error { error, .. } => Err(*error),
+        value => Ok(value),
+    }
+}
+
+/// Explains what Nushell says when a closure has a parameter that it is not given.
 fn explain(error: ShellError, closure: &Spanned<Closure>) -> ShellError {
     // An error that has come over the wire has kept its code, but not its variant.
     let labeled = LabeledError::from(error.clone());
-    if labeled.code.as_deref() != Some("nu::shell::variable_not_found") {
+    if labeled.code.as_deref() != Some("nu::shell::missing_parameter") {
         return error;
     }
-    LabeledError::new("the closure reads a variable that has no value")
+    LabeledError::new("the closure has a parameter that it is not given")
         .with_code("etcd::closure_failed")
         .with_label("this closure", closure.span)
         .with_help("it is given one record, as its first parameter and as its input; it can have no second parameter")

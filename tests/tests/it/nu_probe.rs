@@ -92,6 +92,23 @@ fn a_closures_own_error_comes_out_whole() {
     assert_eq!(details["labels"][0]["text"], "here");
 }
 
+#[rstest]
+#[case("{|row| ^sh -c 'echo begun; exit 3' }")]
+#[case("{|row| ^sh -c 'exit 3'; null }")]
+fn a_program_that_fails_in_a_closure_fails_the_closure(#[case] closure: &str) {
+    let Caught { details, .. } = caught(&Home::new(), &format!("etcd ask --hook {closure}"));
+    assert_eq!(details["code"], "nu::shell::non_zero_exit_code", "{details}");
+    let Caught { details, .. } = caught(&Home::new(), &format!("let it = {closure}; etcd ask --hook $it"));
+    assert_eq!(details["code"], "nu::shell::non_zero_exit_code", "{details}");
+}
+
+#[test]
+fn what_a_program_in_a_closure_prints_is_its_answer() {
+    let said = Home::new().probe("etcd ask --hook {|row| ^sh -c 'echo out; echo told >&2' } | to json --raw");
+    assert_eq!(said.json(), json!([{"number": 1, "answer": "out\n"}]));
+    assert_eq!(said.err, "told\n");
+}
+
 #[test]
 fn a_closure_with_a_second_parameter_is_explained() {
     let Caught { details, .. } = caught(&Home::new(), "let two = {|a, b| $b }; etcd ask --hook $two");
