@@ -259,6 +259,11 @@ impl ClusterView {
         self.members.iter().filter_map(MemberView::version).min()
     }
 
+    /// Says whether a member has an alarm that keeps it from leading. NOSPACE does not: it is about the whole cluster.
+    pub(crate) fn is_unfit(&self, id: MemberId) -> bool {
+        self.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind != AlarmKind::NoSpace)
+    }
+
     /// Says whether a member has an alarm of a kind.
     pub fn has_alarm(&self, id: MemberId, kind: AlarmKind) -> bool {
         self.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == kind)

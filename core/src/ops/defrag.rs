@@ -95,12 +95,15 @@ pub(crate) fn expected(view: &ClusterView, member: &MemberView) -> String {
 }
 
 /// Returns how many bytes a second a member of this cluster copied when it was last measured from here.
-fn measured(ctx: &Context<'_>, view: &ClusterView) -> Option<i64> {
+pub(crate) fn measured(ctx: &Context<'_>, view: &ClusterView) -> Option<i64> {
     let of_here = runs(&ctx.places().state).into_iter().filter(|run| run.cluster_id == view.cluster_id);
     of_here.flat_map(|run| run.steps.into_iter().rev()).find_map(|step| {
         let field = |name: &str| step.result.get(name).and_then(serde_json::Value::as_i64);
         let (copied, stalled) = (field("db_size_after")?, field("stalled")?);
-        // What takes less than a millisecond measures the network and not the disk.
-        (stalled > 1_000_000).then(|| copied.saturating_mul(1000) / (stalled / 1_000_000))
+        // What is small, or quick, measures the network and not the disk.
+        (stalled > 1_000_000 && copied >= MEASURABLE).then(|| copied.saturating_mul(1000) / (stalled / 1_000_000))
     })
 }
+
+/// The size of a database whose defragmentation tells how fast the disk is.
+const MEASURABLE: i64 = 1 << 20;

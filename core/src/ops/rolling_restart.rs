@@ -113,3 +113,29 @@ pub(crate) fn one_by_one(view: &ClusterView, member: &MemberView, action: Action
     steps.push(Step { action, reason });
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::id::ClusterId;
+
+    #[test]
+    fn who_has_never_started_is_not_restarted() {
+        let view = ClusterView {
+            cluster_id: ClusterId(1),
+            confirmed: true,
+            members: vec![member(1, State::Healthy, false, Some(1), 0), member(2, State::Unstarted, true, Some(1), 0)],
+            alarms: vec![],
+            hosting: Default::default(),
+            facts: Default::default(),
+        };
+        let ordered: Vec<_> = order(&view, &[]).unwrap().into_iter().map(|m| m.member.name.as_str()).collect();
+        assert_eq!(ordered, ["infra1"]);
+        let wrong = order(&view, &[MemberRef("2".to_owned())]).map(drop).unwrap_err();
+        insta::assert_snapshot!(crate::tests::shown([wrong]), @r"
+        invalid_argument (members): the argument members names nobody who has started
+          help: `member list` shows which members have started
+        ");
+    }
+}

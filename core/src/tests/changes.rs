@@ -84,7 +84,7 @@ fn of_guards() {
         (learner(Healthy, 0), to(9)),
         (voters(&[Healthy, Cut, Healthy]), to(2)),
         (behind, to(2)),
-        (alarmed(three(), AlarmKind::NoSpace), to(2)),
+        (alarmed(three(), AlarmKind::Corrupt), to(2)),
     ];
     let mut text = String::new();
     for (view, action) in cases {

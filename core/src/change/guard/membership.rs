@@ -117,7 +117,7 @@ pub(super) fn check_transfer(view: &ClusterView, to: MemberId, refusals: &mut Ve
         Some(lag) if lag > MAX_LAG => bad(format!("it is {lag} log entries behind")),
         _ => {}
     }
-    if view.alarms.iter().any(|alarm| alarm.member_id == to) {
+    if view.is_unfit(to) {
         refusals.push(refusal(Code::BadTransferee, "it has an alarm", "see `alarm list`"));
     }
 }

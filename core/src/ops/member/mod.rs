@@ -44,12 +44,13 @@ pub(crate) fn peer_urls(given: &[String]) -> Result<Vec<String>, BadArgument> {
     if urls.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(urls) }
 }
 
-/// Chooses who should lead: the healthy voter with the smallest lag, other than the one who leads now.
+/// Chooses who should lead: the healthy voter with the smallest lag, other than the one who leads now. NOSPACE is no hindrance: it
+/// is the whole cluster that takes no writes then, whoever leads it.
 pub(crate) fn best_transferee(view: &ClusterView) -> Option<&MemberView> {
     let leader = view.leader().map(|m| m.member.id);
     view.voters()
         .filter(|m| Some(m.member.id) != leader && m.serves())
-        .filter(|m| view.alarms.iter().all(|alarm| alarm.member_id != m.member.id))
+        .filter(|m| !view.is_unfit(m.member.id))
         .min_by_key(|m| (view.lag(m), m.member.id))
 }
 

@@ -8,7 +8,7 @@ use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::Revision;
-use crate::ops::defrag::expected;
+use crate::ops::defrag::{expected, measured};
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::ops::space::eater;
 use crate::rpc::AlarmKind;
@@ -53,6 +53,7 @@ impl Change for SpaceRecover {
     type Args = Args;
 
     async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
+        view.facts.copy_speed = measured(ctx, view);
         view.facts.eater = eater::find(ctx, view).await?;
         Ok(args)
     }
@@ -80,10 +81,60 @@ impl Change for SpaceRecover {
             Action::CheckSpace { quota },
             "an alarm that is taken back too early comes again with the next write",
         );
-        for alarm in alarmed {
-            let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
-            plan = plan.then(action, "there is room again");
+        let mut raised: Vec<_> = alarmed.map(|alarm| alarm.member_id).collect();
+        if !raised.is_empty() {
+            // Every write that is refused meanwhile raises the alarm of the member that refused it.
+            raised.extend(view.members.iter().filter(|m| m.member.started()).map(|m| m.member.id));
+            raised.sort();
+            raised.dedup();
+        }
+        for id in raised {
+            plan = plan.then(Action::DisarmAlarm { id, kind: AlarmKind::NoSpace }, "there is room again");
         }
         Ok(plan.then(Action::ProveWrite, "a cluster that takes a write takes writes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::change::guard::approve;
+    use crate::id::{ClusterId, MemberId};
+    use crate::rpc::Alarm;
+
+    fn planned(alarmed: &[u64]) -> Plan {
+        let alarm = |id: &u64| Alarm { member_id: MemberId(*id), kind: AlarmKind::NoSpace };
+        let view = ClusterView {
+            cluster_id: ClusterId(1),
+            confirmed: true,
+            members: (1..=3).map(|id| member(id, State::Healthy, false, Some(1), 0)).collect(),
+            alarms: alarmed.iter().map(alarm).collect(),
+            hosting: Default::default(),
+            facts: Default::default(),
+        };
+        let plan = SpaceRecover::plan(&view, Args { keep: 0, quota: None, snapshot: None, revision: None }).unwrap();
+        assert!(approve(plan.clone(), &view, &[]).is_ok());
+        plan
+    }
+
+    #[test]
+    fn an_alarm_that_a_member_raises_meanwhile_is_taken_back_too() {
+        let disarmed = |alarmed: &[u64]| -> Vec<u64> {
+            let id = |step: crate::change::plan::Step| match step.action {
+                Action::DisarmAlarm { id, .. } => Some(id.0),
+                _ => None,
+            };
+            planned(alarmed).steps.into_iter().filter_map(id).collect()
+        };
+        assert_eq!((disarmed(&[]), disarmed(&[2]), disarmed(&[2, 9])), (vec![], vec![1, 2, 3], vec![1, 2, 3, 9]));
+    }
+
+    #[test]
+    fn leadership_leaves_a_member_although_all_have_the_alarm() {
+        for alarmed in [&[] as &[u64], &[1], &[2, 3], &[1, 2, 3]] {
+            let moves = planned(alarmed).steps.into_iter().any(|step| matches!(step.action, Action::MoveLeader { .. }));
+            assert!(moves, "{alarmed:?}");
+        }
     }
 }
