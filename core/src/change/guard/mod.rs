@@ -119,6 +119,18 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         }
         return refusals;
     }
+    // What is done to a member serves nothing when it has gone since the plan was made.
+    if let Action::RestartMember { id, .. } | Action::Defragment { id } = action
+        && view.get(*id).is_none()
+    {
+        let message = format!("{id} is not a member any more");
+        refusals.push(refusal(
+            Code::StalePlan,
+            message,
+            "run it again, so that it is planned for the members that are there",
+        ));
+        return refusals;
+    }
     match action {
         Action::AddMember { name, peer_urls, .. } => membership::check_add(view, name, peer_urls, &mut refusals),
         Action::RemoveMember { id } => membership::check_remove(view, *id, &mut refusals),
