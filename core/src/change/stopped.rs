@@ -1,5 +1,6 @@
 //! Why a change ended before its end.
 
+use crate::change::guard::Refused;
 use crate::error::{Error, Fault, Interrupted, Sent};
 use crate::value::{Record, Value};
 
@@ -31,6 +32,7 @@ impl Fault for Stopped {
     fn help(&self) -> Option<String> {
         let help = match (self.source.help(), self.source.code() == Interrupted::CODE) {
             (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
+            (None, _) => Some("mend that, and go on with `change resume`".to_owned()),
             (help, _) => help,
         };
         let on = self.run().map(|run| format!("to go on where it stopped: `change resume {run}`"));
@@ -158,6 +160,28 @@ impl Fault for OtherCluster {
 
     fn help(&self) -> Option<String> {
         Some("check the endpoints; nothing was changed on the other cluster".to_owned())
+    }
+}
+
+/// What a step has to wait for did not come true in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{waited}")]
+pub(crate) struct NotReady {
+    pub(crate) waited: Error,
+    pub(crate) refused: Refused,
+}
+
+impl Fault for NotReady {
+    fn code(&self) -> &'static str {
+        self.waited.code()
+    }
+
+    fn help(&self) -> Option<String> {
+        self.refused.help()
+    }
+
+    fn retryable(&self) -> bool {
+        self.waited.retryable()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
 use crate::change::plan::{Action, Plan, Step};
 use crate::change::report::Outcome;
-use crate::change::stopped::{OtherCluster, OutcomeUnknown};
+use crate::change::stopped::{NotReady, OtherCluster, OutcomeUnknown};
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
@@ -20,7 +20,7 @@ use crate::id::MemberId;
 use crate::ops::member::best_transferee;
 use crate::rpc::Cluster;
 use crate::value::Value;
-use crate::wait::{Look, pause, sleep, until};
+use crate::wait::{Look, TimedOut, pause, sleep, until};
 
 /// What came of a step, and what ends the run with it.
 pub(super) struct Taken {
@@ -160,7 +160,8 @@ impl<'r, 'c> Run<'r, 'c> {
             Action::PromoteMember { .. } => ("the learner has caught up".to_owned(), self.patience()),
             _ => (format!("the cluster is ready for {}", step.action.word()), self.bound),
         };
-        until(self.ctx, &what, bound, async || {
+        let mut awaited = None;
+        let ready = until(self.ctx, &what, bound, async || {
             let view = match self.observe(&step.action).await {
                 Ok(view) => view,
                 Err(error) if self.begun && error.retryable() => return Ok(Look::NotYet(error.in_one_line())),
@@ -174,11 +175,20 @@ impl<'r, 'c> Run<'r, 'c> {
             }
             match approved.still_allows(step, &view) {
                 Ok(()) => Ok(Look::Ready(view)),
-                Err(refused) if self.passes(step, &view, &refused) => Ok(Look::NotYet(refused.reasons())),
+                Err(refused) if self.passes(step, &view, &refused) => {
+                    let reasons = refused.reasons();
+                    awaited = Some(refused);
+                    Ok(Look::NotYet(reasons))
+                }
                 Err(refused) => Err(refused.into()),
             }
+        });
+        let ready = ready.await;
+        ready.map_err(|waited| match (waited.code(), awaited) {
+            // Who has waited in vain is told what to do about it.
+            (TimedOut::CODE, Some(refused)) => NotReady { waited, refused }.into(),
+            _ => waited,
         })
-        .await
     }
 
     /// Says whether a refusal goes away by itself: a lag does, and after a step the cluster settles.
