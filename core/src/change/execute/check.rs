@@ -10,8 +10,9 @@ use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;
 use crate::ops::alarm::disarm::full;
-use crate::ops::hash::{self, Consistency};
+use crate::ops::hash::{self, Consistency as Equality};
 use crate::ops::snapshot::save;
+use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Bytes;
 use crate::value::to_value;
 use crate::wait::{Look, until};
@@ -36,7 +37,7 @@ impl Run<'_, '_> {
         let view = self.observe(&Action::CompareHashes { all }).await?;
         let report = self.ctx.unless_cancelled(hash::compare(self.cluster, &view, None, self.patience())).await?;
         let told = format!("{}: {}", report.verdict, report.reason);
-        if report.verdict == Consistency::Divergent || (all && report.verdict != Consistency::Consistent) {
+        if report.verdict == Equality::Divergent || (all && report.verdict != Equality::Consistent) {
             return Err(NotEqual { told }.into());
         }
         Ok(Deed { detail: told, result: to_value(&report).ok(), already: false })
@@ -58,6 +59,30 @@ impl Run<'_, '_> {
         let detail = standing(&view);
         self.seen = view;
         Ok(Deed { detail, ..Deed::default() })
+    }
+
+    /// Says whether a compaction was applied: then what came before its revision cannot be read any more.
+    pub(super) async fn is_compacted(&self, action: &Action, view: &ClusterView) -> bool {
+        let Action::Compact { revision, .. } = action else { return false };
+        let query = RangeQuery {
+            key: vec![0],
+            end: Vec::new(),
+            revision: revision.0 - 1,
+            limit: 1,
+            keys_only: true,
+            count_only: true,
+            // Whoever has applied it shows that it was agreed on.
+            consistency: Consistency::Serializable,
+        };
+        for endpoint in view.voters().filter(|m| m.serves()).filter_map(|m| m.endpoint.as_ref()) {
+            let Ok(node) = self.cluster.node(endpoint) else { continue };
+            if let Err(error) = self.ctx.unless_cancelled(node.range(&query, self.cluster.deadline())).await
+                && error.code() == "compacted"
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// Sees that every database is well below its quota. The servers tell their sizes with some delay.

@@ -246,7 +246,7 @@ impl<'r, 'c> Run<'r, 'c> {
             let seen = self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await;
             if let Ok(view) = seen
                 && view.confirmed
-                && self.already(action, &view).is_some()
+                && (self.already(action, &view).is_some() || self.is_compacted(action, &view).await)
             {
                 return Ok(Deed::default());
             }
