@@ -21,6 +21,7 @@ use crate::change::view::ClusterView;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::rpc::AlarmKind;
 use crate::value::{Value, to_value};
 pub use host::{Hands, ToDo, ToRestart};
 use run::{Run, Taken, start_configuration};
@@ -43,7 +44,14 @@ pub async fn execute(
     journal.write(Entry::Plan { plan, allow: approved.allow(), resumes })?;
     let mut report = start_report(plan, before, &journal);
     // Only one change at a time may take members away, whoever makes it.
-    let lock = match plan.steps.iter().any(|step| step.action.takes_away()) {
+    let takes_away = plan.steps.iter().any(|step| step.action.takes_away());
+    let full = before.alarms.iter().any(|alarm| alarm.kind == AlarmKind::NoSpace);
+    if takes_away && full {
+        // A claim is a write, and the member that refuses it raises an alarm of its own.
+        let message = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
+        ctx.emit(&Event::Warning { message: message.to_owned() });
+    }
+    let lock = match takes_away && !full {
         true => Some(Lock::take(ctx, plan, journal.id(), bound).await.map_err(Error::before_sending)),
         false => None,
     };

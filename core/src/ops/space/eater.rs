@@ -50,7 +50,7 @@ pub(crate) async fn find(ctx: &Context<'_>, view: &ClusterView) -> Result<Option
         from = [last.key.as_slice(), &[0]].concat();
     }
     let free = Bytes((status.db_size - status.db_in_use).max(0));
-    let most = prefixes.iter().max_by_key(|(_, size)| **size);
+    let most = prefixes.iter().max_by_key(|(_, size)| **size).filter(|(prefix, _)| !prefix.is_empty());
     let most = most.map(|(prefix, size)| format!(", most of it below {prefix:?} ({})", bytes(*size)));
     let read = if whole { "all" } else { "the first" };
     Ok(Some(format!(
