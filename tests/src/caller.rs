@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use etcdsh_core::blocking::Call;
-use etcdsh_core::context::Cancel;
+use etcdsh_core::context::{Cancel, HookFn};
 use etcdsh_core::error::Result;
 use etcdsh_core::event::Event;
 use etcdsh_core::places::Places;
@@ -56,9 +56,24 @@ impl Caller {
     /// # Errors
     /// What the operation failed with.
     pub fn answer_told(&self, profile: &Profile, name: &str, args: Record, events: &dyn Fn(&Event)) -> Result<Value> {
+        self.answer_hooked(profile, name, args, events, &[])
+    }
+
+    /// The same with callbacks, which `Value::Hook` in the arguments refers to.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn answer_hooked<'h>(
+        &self,
+        profile: &Profile,
+        name: &str,
+        args: Record,
+        events: &dyn Fn(&Event),
+        hooks: &[HookFn<'h>],
+    ) -> Result<Value> {
         let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
         let profile = Some(profile.clone());
-        let call = Call { entry, args, profile, places: &self.places, hooks: &[], events, cancel: Cancel::new() };
+        let call = Call { entry, args, profile, places: &self.places, hooks, events, cancel: Cancel::new() };
         match driver().call(call)? {
             Answer::Value(value) => Ok(value),
             Answer::Stream(stream) => Ok(Value::List(stream.collect::<Result<Vec<_>>>()?)),

@@ -15,6 +15,7 @@ mod cluster;
 mod crash;
 mod home;
 pub mod hostile;
+mod hpack;
 mod leftover;
 pub mod load;
 mod look;

@@ -2,7 +2,7 @@
 //! fault did not fire has shown nothing.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +48,12 @@ pub enum What {
     Flip,
     /// From here on every piece arrives later by so much.
     Delay(Duration),
+    /// It passes, but from here on nothing comes back; and when there was time to do what was asked, the connection is reset.
+    LoseAnswer,
 }
+
+/// How long a server has to do what it was asked before its answer is lost.
+const TIME_TO_ACT: Duration = Duration::from_millis(500);
 
 /// How often an armed fault fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +123,11 @@ impl Proxy {
         *self.shared.lock() = Some(Armed { number, way, when, what, times });
     }
 
+    /// Arms the loss of every answer to a call of gRPC, by its path.
+    pub fn lose_answers(&self, path: &str) {
+        self.arm(Times::Always, Way::Up, When::Sees(crate::hpack::text(path)), What::LoseAnswer);
+    }
+
     /// Takes the fault away; connections that have met it keep it.
     pub fn disarm(&self) {
         *self.shared.lock() = None;
@@ -167,11 +177,13 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let broken = {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-        let up = Pipe::new(Way::Up, &shared).run(from_client, to_server);
-        let down = Pipe::new(Way::Down, &shared).run(from_server, to_client);
+        let link = Link::default();
+        let up = Pipe::new(Way::Up, &shared, &link).run(from_client, to_server);
+        let down = Pipe::new(Way::Down, &shared, &link).run(from_server, to_client);
         tokio::select! {
             ended = async { tokio::try_join!(up, down) } => ended.err(),
             () = shared.cut.notified() => Some(Broken::Closed),
+            () = link.acted() => Some(Broken::Reset),
         }
     };
     if let Some(Broken::Reset) = broken {
@@ -181,10 +193,31 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
+/// What both directions of one connection know.
+#[derive(Default)]
+struct Link {
+    /// Whether nothing comes back any more.
+    mute: AtomicBool,
+    muted: Notify,
+}
+
+impl Link {
+    fn mute(&self) {
+        self.mute.store(true, Ordering::SeqCst);
+        self.muted.notify_one();
+    }
+
+    async fn acted(&self) {
+        self.muted.notified().await;
+        tokio::time::sleep(TIME_TO_ACT).await;
+    }
+}
+
 /// One direction of one connection.
 struct Pipe<'s> {
     way: Way,
     shared: &'s Shared,
+    link: &'s Link,
     /// The fault that the count is for.
     number: usize,
     passed: u64,
@@ -194,8 +227,8 @@ struct Pipe<'s> {
 }
 
 impl<'s> Pipe<'s> {
-    fn new(way: Way, shared: &'s Shared) -> Self {
-        Pipe { way, shared, number: 0, passed: 0, tail: Vec::new(), delay: Duration::ZERO }
+    fn new(way: Way, shared: &'s Shared, link: &'s Link) -> Self {
+        Pipe { way, shared, link, number: 0, passed: 0, tail: Vec::new(), delay: Duration::ZERO }
     }
 
     async fn run(mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Broken> {
@@ -207,6 +240,9 @@ impl<'s> Pipe<'s> {
                 // The other direction may still be in use.
                 let _ = to.shutdown().await;
                 return Ok(());
+            }
+            if self.way == Way::Down && self.link.mute.load(Ordering::SeqCst) {
+                continue;
             }
             let Some((at, what)) = self.meet(bytes) else {
                 self.pass(&mut to, bytes).await?;
@@ -227,6 +263,10 @@ impl<'s> Pipe<'s> {
                     if let Some(byte) = rest.first_mut() {
                         *byte ^= 1;
                     }
+                    self.pass(&mut to, rest).await?;
+                }
+                What::LoseAnswer => {
+                    self.link.mute();
                     self.pass(&mut to, rest).await?;
                 }
                 What::Delay(by) => {
