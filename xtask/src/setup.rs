@@ -32,12 +32,26 @@ pub(crate) fn run(settings: &Settings, need: Need) -> Result<()> {
             Need::Try => etcd::get_one(settings, &cache),
             Need::Test => etcd::get_matrix(settings, &cache),
         },
+        match need {
+            Need::Try => Ok(()),
+            Need::Test => tracer(settings),
+        },
     ];
     cache.clear()?;
     all(steps)?;
     let place = settings.cache.display();
     say("setup", &format!("done in {}: {place}", took(started)));
     Ok(())
+}
+
+/// Sees that there is a strace, which makes disks slow for the tests; only Linux has it.
+fn tracer(settings: &Settings) -> Result<()> {
+    if cfg!(not(target_os = "linux")) || settings.on_path("strace").is_some() {
+        return Ok(());
+    }
+    Err(Error::new(
+        "strace is not on PATH, and the tests make disks slow with it: install it with `sudo apt install strace`",
+    ))
 }
 
 /// One error out of all that went wrong.
