@@ -83,8 +83,7 @@ impl Lock {
                 }
                 // A cluster that is full takes no claim, and has to be helped all the same.
                 Err(error) if matches!(error.code(), "nospace" | "permission_denied") => {
-                    let message = format!("nothing keeps another change out meanwhile: {}", error.in_one_line());
-                    ctx.emit(&Event::Warning { message });
+                    ctx.emit(&Event::Warning { message: unclaimed(&error) });
                     Ok(Look::Ready(None))
                 }
                 Err(error) if error.retryable() => Ok(Look::NotYet(error.in_one_line())),
@@ -187,6 +186,11 @@ async fn renew(cluster: Arc<Cluster>, lease: LeaseId) {
     }
 }
 
+/// Says why no other change is kept out.
+fn unclaimed(error: &Error) -> String {
+    format!("nothing keeps another change out meanwhile: {}", error.in_one_line())
+}
+
 /// Another change is under way.
 #[derive(Debug, thiserror::Error)]
 #[error("another change takes members away: {holder}")]
@@ -231,6 +235,12 @@ mod tests {
         ended["process"]["started"] = "another time".into();
         let ended: Note = serde_json::from_value(ended).unwrap();
         assert_eq!([&here, &elsewhere, &ended].map(Note::is_gone), [false, false, true]);
+    }
+
+    #[test]
+    fn who_may_not_write_is_told_that_nobody_is_kept_out() {
+        let error = Error::internal("no claim");
+        assert_eq!(unclaimed(&error), "nothing keeps another change out meanwhile: a mistake inside etcdsh: no claim");
     }
 
     #[test]

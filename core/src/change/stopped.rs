@@ -32,7 +32,6 @@ impl Fault for Stopped {
     fn help(&self) -> Option<String> {
         let help = match (self.source.help(), self.source.code() == Interrupted::CODE) {
             (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
-            (None, _) => Some("mend that, and go on with `change resume`".to_owned()),
             (help, _) => help,
         };
         let on = self.run().map(|run| format!("to go on where it stopped: `change resume {run}`"));

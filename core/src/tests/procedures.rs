@@ -206,8 +206,11 @@ fn without_somebody_to_do_it_nothing_is_planned() {
         plan(args("infra2")),
         plan(args("infra5")),
         nameless,
-        RollingRestart::plan(&nobody, restart).map(drop).unwrap_err(),
+        RollingRestart::plan(&nobody, restart.clone()).map(drop).unwrap_err(),
         RollingRestart::plan(&nobody, wrong).map(drop).unwrap_err(),
+        RollingRestart::plan(&view(vec![member(7, State::Unstarted, true, None, 0)], vec![]), restart)
+            .map(drop)
+            .unwrap_err(),
     ];
     insta::assert_snapshot!(shown(errors), @r#"
     no_host: nothing says how infra2 is stopped and started
@@ -220,6 +223,8 @@ fn without_somebody_to_do_it_nothing_is_planned() {
       help: say it in the profile, under `hosts`, or give a closure that does it
     member_not_found (members): no member is named "infra9"; the members are infra1 (1), infra2 (2)
       help: name it by its name, its id in hex, or one of its URLs
+    invalid_argument (members): the argument members names nobody who has started
+      help: `member list` shows which members have started
     "#);
 }
 

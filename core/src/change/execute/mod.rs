@@ -48,8 +48,7 @@ pub async fn execute(
     let full = before.alarms.iter().any(|alarm| alarm.kind == AlarmKind::NoSpace);
     if takes_away && full {
         // A claim is a write, and the member that refuses it raises an alarm of its own.
-        let message = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
-        ctx.emit(&Event::Warning { message: message.to_owned() });
+        ctx.emit(&Event::Warning { message: FULL.to_owned() });
     }
     let lock = match takes_away && !full {
         true => Some(Lock::take(ctx, plan, journal.id(), bound).await.map_err(Error::before_sending)),
@@ -180,10 +179,31 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
     if error.is_native() {
         // What a closure throws comes out as it was thrown, so what became of the change is told beside it.
         let journal = report.journal.as_deref().unwrap_or_default();
-        let message =
-            format!("{operation} stopped after {done} of {of} steps, because its closure failed; journal: {journal}");
-        run.ctx.emit(&Event::Warning { message });
+        run.ctx.emit(&Event::Warning { message: by_closure(&operation, done, of, journal) });
         return error;
     }
     Stopped { operation, done, of, report: to_value(&report).ok(), source: error }.into()
+}
+
+/// Why no other change is kept out of a cluster that is full.
+const FULL: &str = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
+
+/// Says what became of a change whose closure failed.
+fn by_closure(operation: &str, done: usize, of: usize, journal: &str) -> String {
+    format!("{operation} stopped after {done} of {of} steps, because its closure failed; journal: {journal}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_beside_a_change() {
+        let told = [by_closure("rolling-restart", 1, 4, "/changes/a.jsonl"), FULL.to_owned()];
+        let lines = told.map(|message| Event::Warning { message }.line());
+        insta::assert_snapshot!(lines.join("\n"), @"
+        warning: rolling-restart stopped after 1 of 4 steps, because its closure failed; journal: /changes/a.jsonl
+        warning: nothing keeps another change out meanwhile: the cluster is full, and takes no claim
+        ");
+    }
 }
