@@ -103,7 +103,8 @@ fn a_closure_that_fails_is_a_veto(#[values("nu", "rhai")] face: &str) {
             .caught("etcd rolling-restart --profile sandbox {|m| error make {msg: 'not this one', code: 'my::veto'} }");
         (caught.code, caught.details["msg"].as_str().unwrap().to_owned())
     } else {
-        let script = "try { etcd.rolling_restart(|m| throw #{ code: \"veto\", message: \"not this one\" }) } catch (e) { [e.code, e.message] }";
+        let script = "let said = (); try { etcd.rolling_restart(|m| throw #{ code: \"veto\", message: \"not this one\" }) } \
+                      catch (e) { said = [e.code, e.message]; } said";
         let thrown = rhai(&cluster, script);
         (thrown[0].as_str().unwrap().to_owned(), thrown[1].as_str().unwrap().to_owned())
     };
