@@ -109,6 +109,7 @@ fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>, notices:
 
 /// Calls a closure. It is done by Nushell's `do`, which waits for a program that is the closure's last command and fails when
 /// that does; what the engine offers to plugins for this takes its output for an answer, however it ended.
+#[expect(clippy::result_large_err, reason = "it is Nushell's own error, as its engine returns it")]
 fn call(engine: &EngineInterface, closure: &Spanned<Closure>, value: NuValue) -> Result<NuValue, ShellError> {
     let span = closure.span;
     let Some(run) = engine.find_decl("do")? else {

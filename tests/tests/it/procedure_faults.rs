@@ -5,56 +5,53 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use etcdsh_core::endpoint::Endpoint;
 use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
-use etcdsh_core::profile::Profile;
 use etcdsh_core::sandbox::{MemberOptions, Options};
 use etcdsh_core::value::Value;
 use etcdsh_tests::proxy::{Proxy, Times, Way, What, When};
-use etcdsh_tests::{Caller, Ended, Running, column, free_port, json as to_json, record, row, until, until_within};
+use etcdsh_tests::{Running, free_port, json as to_json, record, row, until};
 use serde_json::{Value as Json, json};
 
-use crate::failing::{describe, redacted};
+use crate::failing::describe;
 
-fn plain(members: usize) -> Running {
+pub(crate) fn plain(members: usize) -> Running {
     Running::start("3.6", Options { members, tls: false, ..Options::default() }).unwrap()
 }
 
 /// Does something from within the callback of a call, whose thread must not wait for another call itself.
-fn outside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn outside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join().unwrap())
 }
 
-fn told(cluster: &Running, name: &str, args: Json, events: &dyn Fn(&Event)) -> Result<Json, Error> {
+pub(crate) fn told(cluster: &Running, name: &str, args: Json, events: &dyn Fn(&Event)) -> Result<Json, Error> {
     let answer = cluster.caller.answer_told(&cluster.profile(), name, record(args), events);
     answer.map(|answer| to_json(&answer))
 }
 
 /// Waits until all of so many members are healthy.
-fn healthy(cluster: &Running, members: usize) {
+pub(crate) fn healthy(cluster: &Running, members: usize) {
     until("every member is healthy", || match cluster.call("quorum", json!({})) {
         Ok(quorum) if quorum["verdict"] == "healthy" && quorum["voters"] == members => Ok(()),
         other => Err(format!("{other:?}")),
     });
 }
 
-fn pids(cluster: &Running) -> BTreeMap<String, i64> {
+pub(crate) fn pids(cluster: &Running) -> BTreeMap<String, i64> {
     let members = cluster.sandbox.members().unwrap();
     members.iter().map(|m| (m.name().to_owned(), m.row().unwrap().pid.unwrap_or_default())).collect()
 }
 
-fn ids(cluster: &Running) -> BTreeMap<String, String> {
+pub(crate) fn ids(cluster: &Running) -> BTreeMap<String, String> {
     let list = cluster.call("member list", json!({})).unwrap();
     let text = |field: &Json| field.as_str().unwrap_or_default().to_owned();
     list.as_array().unwrap().iter().map(|member| (text(&member["name"]), text(&member["member_id"]))).collect()
 }
 
 /// Goes on with the newest run.
-fn resume(cluster: &Running) {
+pub(crate) fn resume(cluster: &Running) {
     let runs = cluster.call("change list", json!({})).unwrap();
     let id = runs[0]["id"].as_str().unwrap();
     assert!(matches!(runs[0]["state"].as_str(), Some("stopped" | "interrupted")), "{runs}");
@@ -269,116 +266,36 @@ fn a_peer_link_that_is_cut_is_lived_with_or_told() {
     assert!(after.iter().all(|(name, pid)| before[name] != *pid), "{before:?} {after:?}");
 }
 
-/// A cluster whose members clients reach only through a proxy each.
-struct Behind {
-    cluster: Running,
-    proxies: Vec<Proxy>,
-}
-
-impl Behind {
-    fn start(flags: &[&str]) -> Self {
-        let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::new()).collect();
-        let only = |(number, proxy): (usize, &Proxy)| {
-            let advertise_client_url = Some(format!("http://127.0.0.1:{}", proxy.port));
-            (format!("infra{}", number + 1), MemberOptions { advertise_client_url, ..MemberOptions::default() })
-        };
-        let only = proxies.iter().enumerate().map(only).collect();
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let cluster = Running::start("3.6", Options { tls: false, only, flags, ..Options::default() }).unwrap();
-        for (endpoint, proxy) in cluster.profile().endpoints.iter().zip(&proxies) {
-            proxy.lead_to(endpoint.port());
+#[test]
+fn a_member_that_does_not_come_back_stops_the_run() {
+    let cluster = plain(3);
+    let follower = cluster.followers().remove(0);
+    let hook = |kills: bool| {
+        let cluster = &cluster;
+        move |member: Value| {
+            let name = to_json(&member)["name"].as_str().unwrap().to_owned();
+            if kills {
+                cluster.kill(&[&name]);
+            } else {
+                cluster.call("sandbox restart", json!({ "member": name }))?;
+            }
+            Ok(Value::Null)
         }
-        Behind { cluster, proxies }
-    }
-
-    fn profile(&self) -> Profile {
-        let endpoint = |proxy: &Proxy| Endpoint::parse(&format!("127.0.0.1:{}", proxy.port), false).unwrap();
-        Profile { endpoints: self.proxies.iter().map(endpoint).collect(), ..self.cluster.profile() }
-    }
-
-    fn fired(&self) -> usize {
-        self.proxies.iter().map(Proxy::fired).sum()
-    }
-
-    /// Runs an operation of which the answer to every changing call of these steps is lost. Returns the steps that were hit,
-    /// with how often they were sent and what came of them.
-    fn losing(&self, name: &str, args: Json, calls: &[(&str, &str)]) -> (Json, Vec<(String, usize, String)>) {
-        let (before, hit) = (Cell::new(None), RefCell::new(Vec::new()));
-        let events = |event: &Event| match event {
-            Event::Intent { step, .. } => {
-                let Some((_, path)) = calls.iter().find(|(of, _)| of == step) else { return };
-                before.set(Some(self.fired()));
-                self.proxies.iter().for_each(|proxy| proxy.lose_answers(path));
-            }
-            Event::Outcome { step, outcome, .. } if calls.iter().any(|(of, _)| of == step) => {
-                self.proxies.iter().for_each(Proxy::disarm);
-                // What there is nothing to do for was not sent.
-                if let Some(before) = before.take() {
-                    hit.borrow_mut().push((step.clone(), self.fired() - before, outcome.word().to_owned()));
-                }
-            }
-            _ => {}
-        };
-        let answer = self.cluster.caller.answer_told(&self.profile(), name, record(args), &events);
-        let answer = answer.unwrap_or_else(|error| panic!("{} {hit:?} {:?}", describe(&error), error.report()));
-        (to_json(&answer), hit.into_inner())
-    }
-}
-
-fn once(steps: &[&str]) -> Vec<(String, usize, String)> {
-    steps.iter().map(|step| ((*step).to_owned(), 1, "done".to_owned())).collect()
-}
-
-/// Waits until a change of the membership is accepted: for some seconds after its start a server refuses each, and the loss
-/// of a refusal is another matter.
-fn takes_members(cluster: &Running) {
-    let add = ["member", "add", "probe", "--learner", "--peer-urls=http://127.0.0.1:9"];
-    until("a member can be added", || cluster.etcdctl_reading(&add, ""));
-    let list = cluster.call("member list", json!({})).unwrap();
-    let probe = list.as_array().unwrap().iter().find(|member| member["is_learner"] == true).unwrap();
-    cluster.etcdctl(&["member", "remove", probe["member_id"].as_str().unwrap()]);
-}
-
-#[test]
-fn a_replacement_finds_out_what_the_lost_answers_were() {
-    let behind = Behind::start(&[]);
-    let cluster = &behind.cluster;
-    takes_members(cluster);
-    let victim = cluster.followers().remove(0);
-    let old = ids(cluster);
-    cluster.kill(&[&victim]);
-    let calls = [
-        ("remove_member", "/etcdserverpb.Cluster/MemberRemove"),
-        ("add_member", "/etcdserverpb.Cluster/MemberAdd"),
-        ("promote_member", "/etcdserverpb.Cluster/MemberPromote"),
-    ];
-    let (report, hit) = behind.losing("member replace", json!({ "member": victim }), &calls);
-    assert_eq!(hit, once(&["remove_member", "add_member", "promote_member"]), "{report}");
-    assert_eq!(report["ok"], true, "{report}");
-    healthy(cluster, 3);
-    let new = ids(cluster);
-    assert_eq!((new.len(), new[&victim] != old[&victim]), (3, true), "{new:?}");
-}
-
-#[test]
-fn a_full_cluster_is_helped_although_answers_are_lost() {
-    let behind = Behind::start(&["--quota-backend-bytes=16777216"]);
-    let cluster = &behind.cluster;
-    let value = "x".repeat(1 << 20);
-    let full = (0..40).find_map(|_| cluster.etcdctl_reading(&["put", "big"], &value).err());
-    assert!(full.is_some_and(|error| error.contains("database space exceeded")));
-    let calls = [
-        ("compact", "/etcdserverpb.KV/Compact"),
-        ("defragment", "/etcdserverpb.Maintenance/Defragment"),
-        ("disarm_alarm", "/etcdserverpb.Maintenance/Alarm"),
-    ];
-    let (report, hit) = behind.losing("space recover", json!({}), &calls);
-    let mut steps = vec!["compact", "defragment", "defragment", "defragment"];
-    // Some of the members have raised an alarm, or all.
-    steps.resize(hit.len().max(5), "disarm_alarm");
-    assert_eq!(hit, once(&steps), "{report}");
-    assert_eq!(report["ok"], true, "{report}");
-    cluster.etcdctl_reading(&["put", "big"], &value).unwrap();
+    };
+    let mut args = record(json!({ "members": [follower], "settle": "1s", "wait": "2s" }));
+    args.insert("restart", Value::Hook(0));
+    let profile = cluster.profile();
+    let error = cluster.caller.answer_hooked(&profile, "rolling-restart", args, &|_| {}, &[Box::new(hook(true))]);
+    let error = error.unwrap_err();
+    assert!(error.causes()[0].contains("until the cluster shows restart_member"), "{}", describe(&error));
+    assert_eq!(error.help().as_deref(), Some("mend that, and go on with `change resume`"));
+    let id = cluster.call("change list", json!({})).unwrap()[0]["id"].as_str().unwrap().to_owned();
+    let mut args = record(json!({ "id": id }));
+    args.insert("closure", Value::Hook(0));
+    cluster.call("sandbox restart", json!({ "member": follower })).unwrap();
+    let report = cluster.caller.answer_hooked(&profile, "change resume", args, &|_| {}, &[Box::new(hook(false))]);
+    assert_eq!(to_json(&report.unwrap())["ok"], true);
+    healthy(&cluster, 3);
 }
 
 /// An etcd whose disk is slow, as a program of its own. The tracer is a grandchild, so that the process is still etcd.
@@ -431,159 +348,4 @@ fn a_member_with_a_slow_disk_is_waited_for() {
     let after = (pids(&cluster), ids(&cluster));
     assert!(after.0.iter().all(|(name, pid)| before.0[name] != *pid), "{before:?} {after:?}");
     assert_ne!(after.1["infra2"], before.1["infra2"]);
-}
-
-/// Another user's home, from which the same cluster is reached.
-fn other_home(cluster: &Running) -> (Caller, Profile) {
-    let caller = Caller::new();
-    let profile = Profile { hosts: None, ..cluster.profile() };
-    (caller, profile)
-}
-
-#[test]
-fn a_second_operator_waits_and_is_refused_or_goes_on() {
-    let cluster = &plain(3);
-    let _redacted = redacted(&cluster.caller);
-    let follower = cluster.followers().remove(0);
-    let (began, has_begun) = mpsc::channel();
-    let (go_on, goes_on) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let first = scope.spawn(move || {
-            let hold = move |_: Value| {
-                began.send(()).unwrap();
-                goes_on.recv_timeout(Duration::from_secs(120)).unwrap();
-                Ok(Value::Null)
-            };
-            let mut args = record(json!({ "members": [follower], "settle": "1s" }));
-            args.insert("restart", Value::Hook(0));
-            cluster.caller.answer_hooked(&cluster.profile(), "rolling-restart", args, &|_| {}, &[Box::new(hold)])
-        });
-        has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
-        let (caller, profile) = other_home(cluster);
-        let waited = RefCell::new(String::new());
-        let start = Instant::now();
-        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "1s" })), &|event| {
-            if let Event::Waiting { what, status, .. } = event {
-                waited.replace(format!("{what}: {status}"));
-            }
-        });
-        let error = error.unwrap_err();
-        eprintln!("the second operator waited {:?} for {}", start.elapsed(), waited.borrow());
-        assert_eq!(error.code(), "change_under_way", "{}", describe(&error));
-        assert!(error.to_string().contains("rolling-restart, run "), "{error}");
-        assert!(waited.borrow().starts_with("no other change takes members away: rolling-restart, run "), "{waited:?}");
-        assert_eq!(error.sent().map(etcdsh_core::error::Sent::word), Some("never"));
-        // It begins while the first one still goes on, and waits for its end.
-        let told = Cell::new(false);
-        let report = caller.answer_told(&profile, "defrag", record(json!({})), &|event| {
-            if let (Event::Waiting { .. }, false) = (event, told.get()) {
-                told.set(true);
-                go_on.send(()).unwrap();
-            }
-        });
-        assert!(told.get(), "nobody was waited for");
-        assert_eq!(to_json(&report.unwrap())["ok"], true);
-        assert_eq!(to_json(&first.join().unwrap().unwrap())["ok"], true);
-    });
-    assert_eq!(cluster.etcdctl(&["get", "etcdsh/change"]), "", "the right was given back");
-}
-
-#[test]
-fn the_right_of_a_holder_that_was_killed_is_taken_over_at_once() {
-    let cluster = plain(3);
-    let before = pids(&cluster);
-    let mut command = cluster.crashing("sandbox", &["step"], None, "rolling-restart", &json!({ "settle": "4s" }));
-    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    until("it has the right", || match cluster.etcdctl(&["get", "etcdsh/change", "--print-value-only"]) {
-        note if note.contains("rolling-restart") => Ok(()),
-        other => Err(other),
-    });
-    // It is not killed between the stop and the start of a member, which would keep everybody from going on.
-    until("the first member was restarted", || match (pids(&cluster), cluster.call("quorum", json!({}))) {
-        (pids, Ok(quorum)) if pids != before && quorum["verdict"] == "healthy" => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(cluster.etcdctl(&["get", "etcdsh/change"]).contains("rolling-restart"), "its right outlives it");
-    healthy(&cluster, 3);
-    let (caller, profile) = other_home(&cluster);
-    let (start, first) = (Instant::now(), Cell::new(None));
-    let report = caller.answer_told(&profile, "defrag", record(json!({})), &|event| {
-        if let (Event::Step { .. }, None) = (event, first.get()) {
-            first.set(Some(start.elapsed()));
-        }
-    });
-    assert_eq!(to_json(&report.unwrap())["ok"], true);
-    let first = first.get().expect("a step began");
-    eprintln!("the right was taken over within {first:?}");
-    assert!(first < Duration::from_secs(20), "it was waited for until it ended by itself: {first:?}");
-    // The run of the dead one is known as such, and is gone on with.
-    resume(&cluster);
-}
-
-#[test]
-fn a_run_does_not_go_on_on_another_cluster() {
-    let (mine, other) = (plain(3), plain(3));
-    let crashed = mine.crash("sandbox", &["step"], Some(2), "rolling-restart", &json!({ "settle": "1s" }));
-    assert_eq!(crashed, Ended::Crashed);
-    let id = mine.call("change list", json!({})).unwrap()[0]["id"].clone();
-    let before = (other.call("member list", json!({})).unwrap(), pids(&other), other.view().unwrap().revision());
-    let profile = Profile { hosts: mine.profile().hosts, ..other.profile() };
-    let error = mine.caller.call(&profile, "change resume", json!({ "id": id })).unwrap_err();
-    assert_eq!(error.code(), "cluster_mismatch", "{}", describe(&error));
-    assert_eq!(error.help().as_deref(), Some("check the endpoints; nothing was changed on the other cluster"));
-    let after = (other.call("member list", json!({})).unwrap(), pids(&other), other.view().unwrap().revision());
-    assert_eq!(before, after);
-    resume(&mine);
-}
-
-#[test]
-fn what_was_planned_for_a_member_that_has_gone_is_not_done() {
-    let cluster = plain(4);
-    let _redacted = redacted(&cluster.caller);
-    for operation in ["rolling-restart", "defrag"] {
-        let (members, before) = (ids(&cluster), pids(&cluster));
-        let target = cluster.followers().into_iter().find(|name| members.contains_key(name)).unwrap();
-        let id = members[&target].clone();
-        let gone = Cell::new(false);
-        let remove = |event: &Event| {
-            if let (Event::Step { .. }, false) = (event, gone.get()) {
-                gone.set(true);
-                outside(|| {
-                    until("the member is removed", || cluster.etcdctl_reading(&["member", "remove", &id], ""));
-                });
-            }
-        };
-        let error = told(&cluster, operation, json!({ "members": [target] }), &remove).unwrap_err();
-        assert!(gone.get());
-        assert_eq!(error.code(), "stale_plan", "{}", describe(&error));
-        assert_eq!(
-            error.help().as_deref(),
-            Some(
-                "run it again, so that it is planned for the members that are there. To do it all the same, allow stale_plan"
-            )
-        );
-        assert!(
-            error.causes()[0].contains(&format!("{operation} is refused: {id} is not a member any more")),
-            "{error:?}"
-        );
-        let report = to_json(&error.report().unwrap());
-        assert_eq!(column(&report["steps"], "outcome"), ["failed"], "{report}");
-        let mut after = pids(&cluster);
-        // Who was removed ends by itself; nobody starts it again.
-        after.insert(target.clone(), before[&target]);
-        assert_eq!(before, after);
-        cluster.call("sandbox wipe", json!({ "member": target })).ok();
-        if operation == "rolling-restart" {
-            healthy_without(&cluster, 3);
-        }
-    }
-}
-
-fn healthy_without(cluster: &Running, voters: usize) {
-    until_within(Duration::from_secs(60), "the rest is healthy", || match cluster.call("quorum", json!({})) {
-        Ok(quorum) if quorum["healthy"] == true && quorum["voters"] == voters => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
 }

@@ -1,8 +1,12 @@
 //! Room in the databases: a cluster that is full, from its alarm to its next write; what is forgotten, and what is given back.
 
+use std::cell::RefCell;
+
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Client};
 use etcdsh_core::error::Error;
+use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
+use etcdsh_core::value::Record;
 use etcdsh_tests::{Running, driver, row};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
@@ -67,7 +71,15 @@ fn a_cluster_that_is_full_takes_writes_again(#[values("3.4", "3.5", "3.6", "3.7"
     assert_eq!(revision(), before, "a dry run changes nothing");
     assert!(cluster.etcdctl(&["alarm", "list"]).contains("NOSPACE"));
 
-    let report = call(&cluster, "space recover", json!({}));
+    let warnings = RefCell::new(Vec::new());
+    let report = cluster.caller.answer_told(&cluster.profile(), "space recover", Record::new(), &|event| {
+        if let Event::Warning { message } = event {
+            warnings.borrow_mut().push(message.clone());
+        }
+    });
+    let report = etcdsh_tests::json(&report.unwrap_or_else(|error| panic!("{error:?} {:?}", error.report())));
+    let warned = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
+    assert_eq!(warnings.into_inner(), [warned]);
     let steps = outcomes(&report);
     assert_eq!(report["ok"], true, "{report}");
     for (step, count) in

@@ -237,16 +237,17 @@ fn five_members() -> Option<Gaps> {
 
 /// The same steps as an operator takes them who has etcdctl and the runbook.
 fn by_hand(cluster: &Running, load: &mut Load<'_>) {
+    let victim = cluster.followers().remove(0);
     load.part("member replace", || {
-        cluster.kill(&["infra2"]);
-        cluster.etcdctl(&["member", "remove", &member_id(cluster, "infra2")]);
-        call(cluster, "sandbox wipe", json!({ "member": "infra2" }));
-        let url = cluster.member("infra2").peer_url().to_owned();
-        let add = ["member", "add", "infra2", "--learner", "--peer-urls", &url];
+        cluster.kill(&[&victim]);
+        cluster.etcdctl(&["member", "remove", &member_id(cluster, &victim)]);
+        call(cluster, "sandbox wipe", json!({ "member": victim }));
+        let url = cluster.member(&victim).peer_url().to_owned();
+        let add = ["member", "add", &victim, "--learner", "--peer-urls", &url];
         let added = until("the member is added", || cluster.etcdctl_reading(&add, ""));
         let start = added.lines().find_map(|line| line.strip_prefix("ETCD_INITIAL_CLUSTER=")).unwrap();
-        call(cluster, "sandbox join", json!({ "member": "infra2", "initial_cluster": start.trim_matches('"') }));
-        let promote = || cluster.etcdctl_reading(&["member", "promote", &member_id(cluster, "infra2")], "");
+        call(cluster, "sandbox join", json!({ "member": victim, "initial_cluster": start.trim_matches('"') }));
+        let promote = || cluster.etcdctl_reading(&["member", "promote", &member_id(cluster, &victim)], "");
         until("the learner is promoted", promote);
     });
     load.part("rolling-restart", || {
@@ -263,9 +264,11 @@ fn by_hand(cluster: &Running, load: &mut Load<'_>) {
 }
 
 fn ours(cluster: &Running, load: &mut Load<'_>) {
+    // A follower, as by hand: the death of a leader costs an election, whoever replaces it.
+    let victim = cluster.followers().remove(0);
     load.part("member replace", || {
-        cluster.kill(&["infra2"]);
-        call(cluster, "member replace", json!({ "member": "infra2" }));
+        cluster.kill(&[&victim]);
+        call(cluster, "member replace", json!({ "member": victim }));
     });
     load.part("rolling-restart", || drop(call(cluster, "rolling-restart", json!({ "settle": "2s" }))));
     load.part("defrag", || drop(call(cluster, "defrag", json!({}))));

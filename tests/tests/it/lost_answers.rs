@@ -1,0 +1,127 @@
+//! Answers of changing calls that are lost on their way back: what came of each is found out by reading, and nothing is sent
+//! twice.
+
+use std::cell::{Cell, RefCell};
+
+use etcdsh_core::endpoint::Endpoint;
+use etcdsh_core::event::Event;
+use etcdsh_core::profile::Profile;
+use etcdsh_core::sandbox::{MemberOptions, Options};
+use etcdsh_tests::proxy::Proxy;
+use etcdsh_tests::{Running, json as to_json, record, until};
+use serde_json::{Value as Json, json};
+
+use crate::failing::describe;
+use crate::procedure_faults::{healthy, ids};
+
+/// A cluster whose members clients reach only through a proxy each.
+struct Behind {
+    cluster: Running,
+    proxies: Vec<Proxy>,
+}
+
+impl Behind {
+    fn start(flags: &[&str]) -> Self {
+        let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::new()).collect();
+        let only = |(number, proxy): (usize, &Proxy)| {
+            let advertise_client_url = Some(format!("http://127.0.0.1:{}", proxy.port));
+            (format!("infra{}", number + 1), MemberOptions { advertise_client_url, ..MemberOptions::default() })
+        };
+        let only = proxies.iter().enumerate().map(only).collect();
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let cluster = Running::start("3.6", Options { tls: false, only, flags, ..Options::default() }).unwrap();
+        for (endpoint, proxy) in cluster.profile().endpoints.iter().zip(&proxies) {
+            proxy.lead_to(endpoint.port());
+        }
+        Behind { cluster, proxies }
+    }
+
+    fn profile(&self) -> Profile {
+        let endpoint = |proxy: &Proxy| Endpoint::parse(&format!("127.0.0.1:{}", proxy.port), false).unwrap();
+        Profile { endpoints: self.proxies.iter().map(endpoint).collect(), ..self.cluster.profile() }
+    }
+
+    fn fired(&self) -> usize {
+        self.proxies.iter().map(Proxy::fired).sum()
+    }
+
+    /// Runs an operation of which the answer to every changing call of these steps is lost. Returns the steps that were hit,
+    /// with how often they were sent and what came of them.
+    fn losing(&self, name: &str, args: Json, calls: &[(&str, &str)]) -> (Json, Vec<(String, usize, String)>) {
+        let (before, hit) = (Cell::new(None), RefCell::new(Vec::new()));
+        let events = |event: &Event| match event {
+            Event::Intent { step, .. } => {
+                let Some((_, path)) = calls.iter().find(|(of, _)| of == step) else { return };
+                before.set(Some(self.fired()));
+                self.proxies.iter().for_each(|proxy| proxy.lose_answers(path));
+            }
+            Event::Outcome { step, outcome, .. } if calls.iter().any(|(of, _)| of == step) => {
+                self.proxies.iter().for_each(Proxy::disarm);
+                // What there is nothing to do for was not sent.
+                if let Some(before) = before.take() {
+                    hit.borrow_mut().push((step.clone(), self.fired() - before, outcome.word().to_owned()));
+                }
+            }
+            _ => {}
+        };
+        let answer = self.cluster.caller.answer_told(&self.profile(), name, record(args), &events);
+        let answer = answer.unwrap_or_else(|error| panic!("{} {hit:?} {:?}", describe(&error), error.report()));
+        (to_json(&answer), hit.into_inner())
+    }
+}
+
+fn once(steps: &[&str]) -> Vec<(String, usize, String)> {
+    steps.iter().map(|step| ((*step).to_owned(), 1, "done".to_owned())).collect()
+}
+
+/// Waits until a change of the membership is accepted: for some seconds after its start a server refuses each, and the loss
+/// of a refusal is another matter.
+fn takes_members(cluster: &Running) {
+    let add = ["member", "add", "probe", "--learner", "--peer-urls=http://127.0.0.1:9"];
+    until("a member can be added", || cluster.etcdctl_reading(&add, ""));
+    let list = cluster.call("member list", json!({})).unwrap();
+    let probe = list.as_array().unwrap().iter().find(|member| member["is_learner"] == true).unwrap();
+    cluster.etcdctl(&["member", "remove", probe["member_id"].as_str().unwrap()]);
+}
+
+#[test]
+fn a_replacement_finds_out_what_the_lost_answers_were() {
+    let behind = Behind::start(&[]);
+    let cluster = &behind.cluster;
+    takes_members(cluster);
+    let victim = cluster.followers().remove(0);
+    let old = ids(cluster);
+    cluster.kill(&[&victim]);
+    let calls = [
+        ("remove_member", "/etcdserverpb.Cluster/MemberRemove"),
+        ("add_member", "/etcdserverpb.Cluster/MemberAdd"),
+        ("promote_member", "/etcdserverpb.Cluster/MemberPromote"),
+    ];
+    let (report, hit) = behind.losing("member replace", json!({ "member": victim }), &calls);
+    assert_eq!(hit, once(&["remove_member", "add_member", "promote_member"]), "{report}");
+    assert_eq!(report["ok"], true, "{report}");
+    healthy(cluster, 3);
+    let new = ids(cluster);
+    assert_eq!((new.len(), new[&victim] != old[&victim]), (3, true), "{new:?}");
+}
+
+#[test]
+fn a_full_cluster_is_helped_although_answers_are_lost() {
+    let behind = Behind::start(&["--quota-backend-bytes=16777216"]);
+    let cluster = &behind.cluster;
+    let value = "x".repeat(1 << 20);
+    let full = (0..40).find_map(|_| cluster.etcdctl_reading(&["put", "big"], &value).err());
+    assert!(full.is_some_and(|error| error.contains("database space exceeded")));
+    let calls = [
+        ("compact", "/etcdserverpb.KV/Compact"),
+        ("defragment", "/etcdserverpb.Maintenance/Defragment"),
+        ("disarm_alarm", "/etcdserverpb.Maintenance/Alarm"),
+    ];
+    let (report, hit) = behind.losing("space recover", json!({}), &calls);
+    let mut steps = vec!["compact", "defragment", "defragment", "defragment"];
+    // Some of the members have raised an alarm, or all.
+    steps.resize(hit.len().max(5), "disarm_alarm");
+    assert_eq!(hit, once(&steps), "{report}");
+    assert_eq!(report["ok"], true, "{report}");
+    cluster.etcdctl_reading(&["put", "big"], &value).unwrap();
+}

@@ -1,0 +1,167 @@
+//! Who else changes the cluster meanwhile: another operator, one who was killed, and somebody who changes what was planned for.
+
+use std::cell::{Cell, RefCell};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use etcdsh_core::event::Event;
+use etcdsh_core::profile::Profile;
+use etcdsh_core::value::Value;
+use etcdsh_tests::{Caller, Ended, Running, column, json as to_json, record, until, until_within};
+use serde_json::json;
+
+use crate::failing::describe;
+use crate::procedure_faults::{healthy, ids, outside, pids, plain, resume, told};
+
+/// Another user's home, from which the same cluster is reached.
+fn other_home(cluster: &Running) -> (Caller, Profile) {
+    let caller = Caller::new();
+    let profile = Profile { hosts: None, ..cluster.profile() };
+    (caller, profile)
+}
+
+#[test]
+fn a_second_operator_waits_and_is_refused_or_goes_on() {
+    let cluster = &plain(3);
+    let follower = cluster.followers().remove(0);
+    let (began, has_begun) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(move || {
+            let hold = move |_: Value| {
+                began.send(()).unwrap();
+                goes_on.recv_timeout(Duration::from_secs(120)).unwrap();
+                Ok(Value::Null)
+            };
+            let mut args = record(json!({ "members": [follower], "settle": "1s" }));
+            args.insert("restart", Value::Hook(0));
+            cluster.caller.answer_hooked(&cluster.profile(), "rolling-restart", args, &|_| {}, &[Box::new(hold)])
+        });
+        has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+        let (caller, profile) = other_home(cluster);
+        let waited = RefCell::new(String::new());
+        let start = Instant::now();
+        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "1s" })), &|event| {
+            if let Event::Waiting { what, status, .. } = event {
+                waited.replace(format!("{what}: {status}"));
+            }
+        });
+        let error = error.unwrap_err();
+        eprintln!("the second operator waited {:?} for {}", start.elapsed(), waited.borrow());
+        assert_eq!(error.code(), "change_under_way", "{}", describe(&error));
+        assert!(error.to_string().contains("rolling-restart, run "), "{error}");
+        assert!(waited.borrow().starts_with("no other change takes members away: rolling-restart, run "), "{waited:?}");
+        assert_eq!(error.sent().map(etcdsh_core::error::Sent::word), Some("never"));
+        // It begins while the first one still goes on, and waits for its end.
+        let told = Cell::new(false);
+        let report = caller.answer_told(&profile, "defrag", record(json!({})), &|event| {
+            if let (Event::Waiting { .. }, false) = (event, told.get()) {
+                told.set(true);
+                go_on.send(()).unwrap();
+            }
+        });
+        assert!(told.get(), "nobody was waited for");
+        assert_eq!(to_json(&report.unwrap())["ok"], true);
+        assert_eq!(to_json(&first.join().unwrap().unwrap())["ok"], true);
+    });
+    assert_eq!(cluster.etcdctl(&["get", "etcdsh/change"]), "", "the right was given back");
+}
+
+#[test]
+fn the_right_of_a_holder_that_was_killed_is_taken_over_at_once() {
+    let cluster = plain(3);
+    let before = pids(&cluster);
+    let mut command = cluster.crashing("sandbox", &["step"], None, "rolling-restart", &json!({ "settle": "4s" }));
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    until("it has the right", || match cluster.etcdctl(&["get", "etcdsh/change", "--print-value-only"]) {
+        note if note.contains("rolling-restart") => Ok(()),
+        other => Err(other),
+    });
+    // It is not killed between the stop and the start of a member, which would keep everybody from going on.
+    until("the first member was restarted", || match (pids(&cluster), cluster.call("quorum", json!({}))) {
+        (pids, Ok(quorum)) if pids != before && quorum["verdict"] == "healthy" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(cluster.etcdctl(&["get", "etcdsh/change"]).contains("rolling-restart"), "its right outlives it");
+    healthy(&cluster, 3);
+    let (caller, profile) = other_home(&cluster);
+    let (start, first) = (Instant::now(), Cell::new(None));
+    let report = caller.answer_told(&profile, "defrag", record(json!({})), &|event| {
+        if let (Event::Step { .. }, None) = (event, first.get()) {
+            first.set(Some(start.elapsed()));
+        }
+    });
+    assert_eq!(to_json(&report.unwrap())["ok"], true);
+    let first = first.get().expect("a step began");
+    eprintln!("the right was taken over within {first:?}");
+    assert!(first < Duration::from_secs(20), "it was waited for until it ended by itself: {first:?}");
+    // The run of the dead one is known as such, and is gone on with.
+    resume(&cluster);
+}
+
+#[test]
+fn a_run_does_not_go_on_on_another_cluster() {
+    let (mine, other) = (plain(3), plain(3));
+    let crashed = mine.crash("sandbox", &["step"], Some(2), "rolling-restart", &json!({ "settle": "1s" }));
+    assert_eq!(crashed, Ended::Crashed);
+    let id = mine.call("change list", json!({})).unwrap()[0]["id"].clone();
+    let before = (other.call("member list", json!({})).unwrap(), pids(&other), other.view().unwrap().revision());
+    let profile = Profile { hosts: mine.profile().hosts, ..other.profile() };
+    let error = mine.caller.call(&profile, "change resume", json!({ "id": id })).unwrap_err();
+    assert_eq!(error.code(), "cluster_mismatch", "{}", describe(&error));
+    assert_eq!(error.help().as_deref(), Some("check the endpoints; nothing was changed on the other cluster"));
+    let after = (other.call("member list", json!({})).unwrap(), pids(&other), other.view().unwrap().revision());
+    assert_eq!(before, after);
+    resume(&mine);
+}
+
+#[test]
+fn what_was_planned_for_a_member_that_has_gone_is_not_done() {
+    let cluster = plain(4);
+    for operation in ["rolling-restart", "defrag"] {
+        let (members, before) = (ids(&cluster), pids(&cluster));
+        let target = cluster.followers().into_iter().find(|name| members.contains_key(name)).unwrap();
+        let id = members[&target].clone();
+        let gone = Cell::new(false);
+        let remove = |event: &Event| {
+            if let (Event::Step { .. }, false) = (event, gone.get()) {
+                gone.set(true);
+                outside(|| {
+                    until("the member is removed", || cluster.etcdctl_reading(&["member", "remove", &id], ""));
+                });
+            }
+        };
+        let error = told(&cluster, operation, json!({ "members": [target] }), &remove).unwrap_err();
+        assert!(gone.get());
+        assert_eq!(error.code(), "stale_plan", "{}", describe(&error));
+        assert_eq!(
+            error.help().as_deref(),
+            Some(
+                "run it again, so that it is planned for the members that are there. To do it all the same, allow stale_plan"
+            )
+        );
+        assert!(
+            error.causes()[0].contains(&format!("{operation} is refused: {id} is not a member any more")),
+            "{error:?}"
+        );
+        let report = to_json(&error.report().unwrap());
+        assert_eq!(column(&report["steps"], "outcome"), ["failed"], "{report}");
+        let mut after = pids(&cluster);
+        // Who was removed ends by itself; nobody starts it again.
+        after.insert(target.clone(), before[&target]);
+        assert_eq!(before, after);
+        cluster.call("sandbox wipe", json!({ "member": target })).ok();
+        if operation == "rolling-restart" {
+            healthy_without(&cluster, 3);
+        }
+    }
+}
+
+fn healthy_without(cluster: &Running, voters: usize) {
+    until_within(Duration::from_secs(60), "the rest is healthy", || match cluster.call("quorum", json!({})) {
+        Ok(quorum) if quorum["healthy"] == true && quorum["voters"] == voters => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
