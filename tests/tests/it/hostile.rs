@@ -132,7 +132,6 @@ fn a_status_that_makes_no_sense_is_an_error_in_its_row() {
         ("no header", Status { header: None, ..honest.clone() }),
         ("a negative size", Status { db_size: -1, ..honest.clone() }),
         ("a negative size in use", Status { db_size_in_use: i64::MIN, ..honest.clone() }),
-        ("a negative quota", Status { db_size_quota: -1, ..honest.clone() }),
         ("a term beyond all numbers", Status { raft_term: u64::MAX, ..honest.clone() }),
         ("another member", Status { header: Some(other_member), ..honest.clone() }),
     ];
@@ -151,8 +150,6 @@ fn a_status_that_makes_no_sense_is_an_error_in_its_row() {
       degraded: http://127.0.0.1:[port]: the server's answer makes no sense: the db size -1
     a negative size in use
       degraded: http://127.0.0.1:[port]: the server's answer makes no sense: the db size in use -9223372036854775808
-    a negative quota
-      degraded: http://127.0.0.1:[port]: the server's answer makes no sense: the db quota -1
     a term beyond all numbers
       degraded: http://127.0.0.1:[port]: the server's answer makes no sense: the raft term 18446744073709551615
     another member
