@@ -16,11 +16,10 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Returns the name of the run, where there is something left to go on with.
+    /// Returns the name of the run, by which it can be gone on with.
     fn run(&self) -> Option<String> {
         let journal = self.report.as_ref()?.as_record()?.get("journal")?.as_text()?;
-        let name = std::path::Path::new(journal).file_stem()?.to_string_lossy().into_owned();
-        (self.of > 1).then_some(name)
+        Some(std::path::Path::new(journal).file_stem()?.to_string_lossy().into_owned())
     }
 }
 
@@ -34,7 +33,8 @@ impl Fault for Stopped {
             (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
             (help, _) => help,
         };
-        let on = self.run().map(|run| format!("to go on where it stopped: `change resume {run}`"));
+        let on = self.run().filter(|_| self.of > 1 || help.is_none());
+        let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`"));
         let both: Vec<String> = help.into_iter().chain(on).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }

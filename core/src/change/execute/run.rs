@@ -93,7 +93,9 @@ impl<'r, 'c> Run<'r, 'c> {
 
     /// Takes one step.
     pub(super) async fn take(&mut self, step: &Step, number: usize, journal: &mut Journal) -> Result<Taken> {
-        if let Some(said) = self.done_before(&step.action) {
+        if let Some(said) = self.done_before(&step.action)
+            && self.stands(&step.action).await?
+        {
             return Ok(Taken::already(said));
         }
         let view = self.look(step).await.map_err(Error::before_sending)?;
@@ -135,6 +137,14 @@ impl<'r, 'c> Run<'r, 'c> {
         };
         let done = action.leaves_no_trace() && memory.has_done(action);
         file.unwrap_or(done).then(|| format!("it was done by the run {}", memory.run))
+    }
+
+    /// Says whether the member that was taken away before has come back; otherwise it is done again.
+    async fn stands(&self, action: &Action) -> Result<bool> {
+        let (Action::RestartMember { id, .. } | Action::Defragment { id }) = action else { return Ok(true) };
+        let view =
+            self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await.map_err(Error::before_sending)?;
+        Ok(view.get(*id).is_some_and(MemberView::serves))
     }
 
     /// Looks at the cluster, and at the host of the member that a step is about.
