@@ -11,7 +11,7 @@ use etcdsh_tests::{Caller, Running, column, free_port, record};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::failing::{CONNECT_TIMEOUT, TIMEOUT, Table, describe, fails, files, profile, redacted, snapshot_fails};
+use crate::failing::{CONNECT_TIMEOUT, TIMEOUT, Table, fails, files, profile, redacted, snapshot_fails};
 use crate::proxied::Proxied;
 
 #[test]
