@@ -145,10 +145,9 @@ async fn try_at(cluster: &Arc<Cluster>, node: &Node, value: &[u8]) -> Result<Att
         Ok(Some(holder)) => Ok(holder),
         Err(error) => Err(error),
     };
-    // A lease that holds nothing ends by itself; this only tidies up.
+    // Where the answer was lost, the key may be ours; it goes with its lease, now or when that ends by itself.
     let _ = claims.revoke(lease, cluster.deadline()).await;
     let holder = holder?;
-    // An answer that was lost may have been ours.
     let note: Option<Note> = serde_json::from_slice(&holder.value).ok();
     if note.as_ref().is_some_and(Note::is_gone) {
         claims.drop_stale(KEY, &holder, cluster.deadline()).await?;

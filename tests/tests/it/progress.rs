@@ -177,7 +177,9 @@ fn a_snapshot_tells_how_far_it_is(#[values("eval", "nu")] face: &str) {
     assert_eq!(terminal.end(), 0);
     let written = terminal.written();
     let told = progress(&written);
-    assert!(told.first().is_some_and(|line| line.starts_with("snapshot: 8 of ")), "{written:?}");
+    // How far the database has grown ahead of its 20 MB of values differs.
+    let total = told.first().and_then(|line| line.strip_prefix("snapshot: 8 of ")?.strip_suffix(" MB")?.parse().ok());
+    assert!(total.is_some_and(|total: u32| (20..64).contains(&total)), "{written:?}");
     assert_eq!(terminal.screen().trim(), "infra1", "{written:?}");
 
     if face == "eval" {
