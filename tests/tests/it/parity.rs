@@ -88,19 +88,21 @@ fn reference(name: &str, page: &str) {
         std::fs::write(&path, page).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    let same = committed == page;
-    let line = committed.lines().zip(page.lines()).position(|(old, new)| old != new).unwrap_or(0) + 1;
+    let differs = committed.lines().zip(page.lines()).zip(1..).find(|((old, new), _)| old != new);
     assert!(
-        same,
-        "docs/reference/{name} differs from line {line} on: ETCDSH_UPDATE=1 cargo test -p etcdsh-tests reference"
+        committed == page,
+        "docs/reference/{name} is not what is said now, first in {differs:?}: ETCDSH_UPDATE=1 cargo test --workspace --test it parity"
     );
 }
 
 #[test]
 fn the_reference_of_nushell_is_what_its_help_says() {
+    // Help draws the types as a table as wide as the terminal, so here they are written as lines.
     let page = nushell(
-        "help commands | where category == etcd | get name | sort | each {|name| $\"## ($name)\\n\\n```text\\n(help $name | ansi strip \
-         | str trim)\\n```\\n\" } | str join \"\\n\"",
+        "help commands | where category == etcd | sort-by name | each {|command| let help = help $command.name | ansi strip | lines \
+         | where $it !~ '^ +[╭│├╰]' | str join \"\\n\"; let types = $command.input_output | each { $\"  ($in.input) -> ($in.output)\" } \
+         | str join \"\\n\"; $\"## ($command.name)\\n\\n```text\\n($help | str replace \"Input/output types:\" \
+         $\"Input/output types:\\n($types)\" | str trim)\\n```\\n\" } | str join \"\\n\"",
     );
     let page: String = page.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     reference("nushell.md", &format!("# Nushell commands\n\nWritten by a test from the commands' own help.\n\n{page}"));
