@@ -129,7 +129,11 @@ impl Running {
     /// Waits until the members have agreed on the version of their data. They serve some seconds before that; from 3.6 on they
     /// tell it, and mark snapshots with it.
     pub fn settled(&self) {
-        let minor = self.tools.version.rsplit_once('.').expect("a version has three numbers").0;
+        self.settled_on(self.tools.version.rsplit_once('.').expect("a version has three numbers").0);
+    }
+
+    /// The same for a version that the members were brought to.
+    pub fn settled_on(&self, minor: &str) {
         let agreed = (!matches!(minor, "3.4" | "3.5")).then(|| format!("{minor}.0"));
         until("the version of the data is settled", || {
             let view = self.view().map_err(|error| format!("{error:?}"))?;

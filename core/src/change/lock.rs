@@ -40,9 +40,9 @@ impl Note {
         format!("{operation}, run {run} on {machine}")
     }
 
-    /// Says whether it is known that the holder is gone: it ran on this machine, and runs no more.
-    fn is_gone(&self) -> bool {
-        self.machine == machine() && matches!(self.process.condition(), Condition::Ended(_))
+    /// Says whether the holder still runs, where that can be known: on this machine.
+    fn runs(&self) -> Option<bool> {
+        (self.machine == machine()).then(|| !matches!(self.process.condition(), Condition::Ended(_)))
     }
 }
 
@@ -58,7 +58,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the right, and waits for whoever has it: as long as a step may take, and long enough for a holder that died.
+    /// Takes the right, and waits for whoever has it: as long as a step may take, and long enough for a holder elsewhere that
+    /// may have died.
     ///
     /// # Errors
     /// Somebody else has it still; the cluster did not answer.
@@ -71,11 +72,15 @@ impl Lock {
         };
         let value = serde_json::to_vec(&note).map_err(Error::internal)?;
         let cluster = Arc::clone(ctx.cluster()?);
-        let bound = bound.max(TTL + RENEW);
         let mut holder: Option<Note> = None;
-        let taken = until(ctx, "no other change takes members away", bound, async || {
+        let begun = Instant::now();
+        let taken = until(ctx, "no other change takes members away", bound.max(TTL + RENEW), async || {
             match ctx.unless_cancelled(try_take(&cluster, &value)).await {
                 Ok(Attempt::Taken(lease)) => Ok(Look::Ready(Some(lease))),
+                // Whoever is known to be alive does not lose the right by itself.
+                Ok(Attempt::Held(Some(note))) if note.runs() == Some(true) && begun.elapsed() >= bound => {
+                    Err(Busy { holder: note.told() }.into())
+                }
                 Ok(Attempt::Held(note)) => {
                     let status = note.as_ref().map_or_else(|| "somebody has the right".to_owned(), Note::told);
                     holder = note;
@@ -149,7 +154,7 @@ async fn try_at(cluster: &Arc<Cluster>, node: &Node, value: &[u8]) -> Result<Att
     let _ = claims.revoke(lease, cluster.deadline()).await;
     let holder = holder?;
     let note: Option<Note> = serde_json::from_slice(&holder.value).ok();
-    if note.as_ref().is_some_and(Note::is_gone) {
+    if note.as_ref().and_then(Note::runs) == Some(false) {
         claims.drop_stale(KEY, &holder, cluster.deadline()).await?;
     }
     Ok(Attempt::Held(note))
@@ -233,7 +238,7 @@ mod tests {
         let mut ended: serde_json::Value = ended;
         ended["process"]["started"] = "another time".into();
         let ended: Note = serde_json::from_value(ended).unwrap();
-        assert_eq!([&here, &elsewhere, &ended].map(Note::is_gone), [false, false, true]);
+        assert_eq!([&here, &elsewhere, &ended].map(Note::runs), [Some(true), None, Some(false)]);
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl<C: Change> Operation for Changing<C> {
             view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
         let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
-        let mut plan = C::plan(&view, args)?;
+        let came_true = ctx.memory().and_then(|memory| memory.came_true(C::CARD.name, &view));
+        let mut plan = came_true.map_or_else(|| C::plan(&view, args), Ok)?;
         settle(&mut plan, given, &options, ctx.places());
         let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
         ready(ctx, &plan, hands).await?;

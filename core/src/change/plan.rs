@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::change::guard::Refusal;
 use crate::change::view::{ClusterView, MemberView};
@@ -12,7 +12,7 @@ use crate::rpc::AlarmKind;
 use crate::value::{Record, Value};
 
 /// One thing that is done to a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Saves a snapshot and checks it, before anything is taken away.
@@ -129,7 +129,7 @@ pub enum Action {
 }
 
 /// A member that may have no id yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
     /// The one of this id.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::change::journal::folder;
-use crate::change::plan::Action;
+use crate::change::plan::{Action, Plan};
+use crate::change::view::ClusterView;
 use crate::error::{Fault, Result, suggest};
 use crate::id::ClusterId;
 
@@ -54,8 +55,8 @@ pub struct RunRecord {
     pub resumes: Option<String>,
     /// Whether a closure carried out what was done on hosts.
     pub by_closure: bool,
-    /// How many steps were planned.
-    pub planned: usize,
+    /// The actions that were planned, as they were journalled.
+    pub planned: Vec<Json>,
     /// The steps that were begun or passed over, in order.
     pub steps: Vec<StepRecord>,
     /// How it stands.
@@ -110,7 +111,7 @@ impl RunRecord {
             allow: list("allow").iter().filter_map(Json::as_str).map(str::to_owned).collect(),
             resumes: first.get("resumes").and_then(Json::as_str).map(str::to_owned),
             by_closure: plan.by_closure,
-            planned: planned.len(),
+            planned,
             steps: Vec::new(),
             state: if is_held(path) { RunState::Running } else { RunState::Interrupted },
         };
@@ -132,7 +133,7 @@ impl RunRecord {
                         }
                         None => {
                             let at = usize::try_from(number - 1).ok();
-                            let action = at.and_then(|at| planned.get(at)).cloned().unwrap_or_default();
+                            let action = at.and_then(|at| run.planned.get(at)).cloned().unwrap_or_default();
                             run.steps.push(StepRecord { number, action, outcome, detail, result, time });
                         }
                     }
@@ -239,13 +240,18 @@ pub struct Memory {
     pub run: String,
     /// The cluster that it was about.
     pub cluster_id: ClusterId,
+    /// What it had planned.
+    planned: Vec<Action>,
     done: Vec<Json>,
 }
 
 impl Memory {
     /// Gathers what a run and those that it went on with had done.
     pub fn of(state: &Path, run: &RunRecord) -> Self {
-        let mut memory = Memory { run: run.id.clone(), cluster_id: run.cluster_id, done: Vec::new() };
+        let planned = run.planned.iter().map(Action::deserialize).collect::<Result<_, _>>();
+        // Who does not understand the plan cannot say that it has come true.
+        let planned = planned.unwrap_or_default();
+        let mut memory = Memory { run: run.id.clone(), cluster_id: run.cluster_id, planned, done: Vec::new() };
         let mut next = Some(run.clone());
         while let Some(run) = next {
             let done = run.steps.into_iter().filter(|step| step.outcome.as_deref() == Some("done"));
@@ -253,6 +259,15 @@ impl Memory {
             next = run.resumes.and_then(|id| RunRecord::read(&folder(state).join(format!("{id}.jsonl"))));
         }
         memory
+    }
+
+    /// Returns the plan of the run, where all of it is seen to have come true: what it was for may not be there any more, so
+    /// that it could not be planned again. A member that was removed is gone, and another one may have its name.
+    pub fn came_true(&self, operation: &'static str, view: &ClusterView) -> Option<Plan> {
+        let all = !self.planned.is_empty() && self.planned.iter().all(|action| view.already(action).is_some());
+        let reason = || format!("the run {} had planned it", self.run);
+        let again = |plan: Plan, action: &Action| plan.then(action.clone(), reason());
+        all.then(|| self.planned.iter().fold(Plan::new(operation, view), again))
     }
 
     /// Says whether an action was done before.
@@ -299,7 +314,7 @@ mod tests {
         held.lock().unwrap();
         assert_eq!(find(state, "dd").unwrap().state, RunState::Running);
         let run = find(state, "ccc").unwrap();
-        assert_eq!((run.planned, run.allow.as_slice()), (2, ["quorum_at_risk".to_owned()].as_slice()));
+        assert_eq!((run.planned.len(), run.allow.as_slice()), (2, ["quorum_at_risk".to_owned()].as_slice()));
         assert_eq!(run.steps[1].result["freed"], 5);
     }
 
@@ -314,6 +329,36 @@ mod tests {
         assert!(memory.has_done(&defragment) && !memory.has_done(&Action::ProveWrite));
         journal(state, "ccc", "", &[INTENT]);
         assert!(!Memory::of(state, &find(state, "ccc").unwrap()).has_done(&defragment));
+    }
+
+    #[test]
+    fn a_plan_that_came_true_is_not_made_again() {
+        use crate::change::exhaustive::{State, member};
+        let home = tempfile::tempdir().unwrap();
+        let view = |members: &[u64]| ClusterView {
+            cluster_id: ClusterId(0xa),
+            confirmed: true,
+            members: members.iter().map(|id| member(*id, State::Healthy, false, Some(1), 0)).collect(),
+            alarms: Vec::new(),
+            hosting: Default::default(),
+            facts: Default::default(),
+        };
+        let remember = |steps: &str| {
+            let plan = format!(r#"{{"operation":"member remove","cluster_id":"a","steps":[{steps}]}}"#);
+            let first = format!(r#"{{"time":"t","entry":"plan","plan":{plan},"allow":[],"resumes":null}}"#);
+            std::fs::create_dir_all(folder(home.path())).unwrap();
+            std::fs::write(folder(home.path()).join("a.jsonl"), first).unwrap();
+            Memory::of(home.path(), &find(home.path(), "a").unwrap())
+        };
+        let remove = r#"{"action":"remove_member","id":"b","reason":"it was asked for"}"#;
+        let plan = remember(remove).came_true("member remove", &view(&[1, 2])).unwrap();
+        assert_eq!(plan.steps[0].action, Action::RemoveMember { id: crate::id::MemberId(0xb) });
+        assert_eq!(plan.steps[0].reason, "the run a had planned it");
+        // It is there still; part of it leaves no trace; the plan of another version; there was nothing to do.
+        assert!(remember(remove).came_true("member remove", &view(&[1, 0xb])).is_none());
+        for steps in [&format!(r#"{remove},{{"action":"prove_write","reason":"x"}}"#), r#"{"action":"new"}"#, ""] {
+            assert!(remember(steps).came_true("member remove", &view(&[1, 2])).is_none(), "{steps}");
+        }
     }
 
     #[test]

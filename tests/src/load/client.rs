@@ -5,10 +5,15 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
+use etcd_client::{
+    AlarmAction, AlarmOptions, AlarmType, Certificate, Client, ConnectOptions, Error, Identity, TlsOptions,
+};
 use etcdsh_core::profile::Profile;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+
+use crate::cluster::{Running, driver};
+use crate::look::row;
 
 /// How long connecting may take, and then logging in.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -50,6 +55,24 @@ impl Dial {
             Ok(connected) => connected.map_err(|error| Failure { never: true, ..Failure::of(&error) }),
             Err(_) => Err(Failure { never: true, timed_out: true, message: "no login in time".to_owned() }),
         }
+    }
+}
+
+impl Running {
+    /// Raises an alarm about a member, as a server does that finds something wrong with it.
+    ///
+    /// # Panics
+    /// The cluster does not take it.
+    pub fn raise(&self, alarm: AlarmType, member: &str) {
+        let list = self.call("member list", serde_json::json!({})).expect("a list of the members");
+        let id = row(&list, member)["member_id"].as_str().and_then(|id| u64::from_str_radix(id, 16).ok());
+        let mut about = AlarmOptions::new();
+        about.with_member(id.expect("a member has an id"));
+        let (dial, url) = (Dial::of(&self.profile()), self.member(member).client_url().to_owned());
+        driver().block_on(async {
+            let mut client = dial.client(&url).await.expect("the member can be reached");
+            client.alarm(AlarmAction::Activate, alarm, Some(about)).await.expect("an alarm is taken");
+        });
     }
 }
 

@@ -8,11 +8,11 @@ use etcdsh_core::event::Event;
 use etcdsh_core::profile::Profile;
 use etcdsh_core::sandbox::{MemberOptions, Options};
 use etcdsh_tests::proxy::Proxy;
-use etcdsh_tests::{Running, json as to_json, record, until};
+use etcdsh_tests::{MATRIX, Running, Turn, json as to_json, record, side_by_side, until};
 use serde_json::{Value as Json, json};
 
 use crate::failing::describe;
-use crate::procedure_faults::{healthy, ids};
+use crate::procedure_faults::{healthy, ids, start};
 
 /// A cluster whose members clients reach only through a proxy each.
 struct Behind {
@@ -21,7 +21,8 @@ struct Behind {
 }
 
 impl Behind {
-    fn start(flags: &[&str]) -> Self {
+    /// What is said is not encrypted, so that the proxies can tell the calls.
+    fn start(turn: Turn, flags: &[&str]) -> Self {
         let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::new()).collect();
         let only = |(number, proxy): (usize, &Proxy)| {
             let advertise_client_url = Some(format!("http://127.0.0.1:{}", proxy.port));
@@ -29,7 +30,7 @@ impl Behind {
         };
         let only = proxies.iter().enumerate().map(only).collect();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let cluster = Running::start("3.6", Options { tls: false, only, flags, ..Options::default() }).unwrap();
+        let cluster = start(turn.version, Options { tls: false, only, flags, ..turn.options });
         for (endpoint, proxy) in cluster.profile().endpoints.iter().zip(&proxies) {
             proxy.lead_to(endpoint.port());
         }
@@ -86,7 +87,11 @@ fn takes_members(cluster: &Running) {
 
 #[test]
 fn a_replacement_finds_out_what_the_lost_answers_were() {
-    let behind = Behind::start(&[]);
+    side_by_side(MATRIX, replacement);
+}
+
+fn replacement(turn: Turn) {
+    let behind = Behind::start(turn, &[]);
     let cluster = &behind.cluster;
     takes_members(cluster);
     let victim = cluster.followers().remove(0);
@@ -107,7 +112,11 @@ fn a_replacement_finds_out_what_the_lost_answers_were() {
 
 #[test]
 fn a_full_cluster_is_helped_although_answers_are_lost() {
-    let behind = Behind::start(&["--quota-backend-bytes=16777216"]);
+    side_by_side(MATRIX, full_cluster);
+}
+
+fn full_cluster(turn: Turn) {
+    let behind = Behind::start(turn, &["--quota-backend-bytes=16777216"]);
     let cluster = &behind.cluster;
     let value = "x".repeat(1 << 20);
     let full = (0..40).find_map(|_| cluster.etcdctl_reading(&["put", "big"], &value).err());

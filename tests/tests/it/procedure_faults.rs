@@ -3,22 +3,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
-use etcdsh_core::sandbox::{MemberOptions, Options};
+use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::Value;
-use etcdsh_tests::proxy::{Proxy, Times, Way, What, When};
-use etcdsh_tests::{Running, free_port, json as to_json, record, row, until};
+use etcdsh_tests::{MATRIX, Running, json as to_json, record, side_by_side, until};
 use serde_json::{Value as Json, json};
 
 use crate::failing::describe;
 
 pub(crate) fn plain(members: usize) -> Running {
-    Running::start("3.6", Options { members, tls: false, ..Options::default() }).unwrap()
+    start("3.6", Options { members, tls: false, ..Options::default() })
+}
+
+/// Starts a cluster of a version that is here.
+pub(crate) fn start(version: &str, options: Options) -> Running {
+    Running::start(version, options).unwrap()
 }
 
 /// Does something from within the callback of a call, whose thread must not wait for another call itself.
@@ -81,17 +83,20 @@ fn leader_killed_behind(cluster: &Running, at: usize, name: &str, args: Json) ->
     (killed.into_inner(), ended)
 }
 
-/// Kills the leader behind each step of a procedure in turn, and checks that it comes to its end. `before` makes something of
-/// the cluster that the procedure is for and returns its arguments, `after` looks whether it was done.
-fn at_each_boundary(
+/// Kills the leader behind these steps of a procedure in turn, as far as it has so many, and checks that it comes to its end.
+/// `before` makes something of the cluster that the procedure is for and returns its arguments, `after` looks whether it was
+/// done. Returns the steps, and where it stopped.
+fn at_boundaries(
     cluster: &Running,
+    mut which: impl Iterator<Item = usize>,
     name: &str,
     before: impl Fn() -> Json,
     after: impl Fn(),
-) -> (usize, Vec<(usize, String)>) {
+) -> (Vec<usize>, Vec<String>) {
     let members = cluster.sandbox.members().unwrap().len();
-    let mut stopped = Vec::new();
-    for at in 1.. {
+    let (mut steps, mut stopped) = (Vec::new(), Vec::new());
+    loop {
+        let at = which.next().expect("there is always another number");
         healthy(cluster, members);
         let (killed, ended) = leader_killed_behind(cluster, at, name, before());
         if let Some(killed) = &killed {
@@ -102,71 +107,90 @@ fn at_each_boundary(
             Err(error) => {
                 assert!(killed.is_some(), "nothing was in its way: {}", describe(&error));
                 assert!(error.help().is_some_and(|help| !help.is_empty()), "{}", describe(&error));
-                stopped.push((at, format!("{}: {}", error.code(), error.in_one_line())));
+                stopped.push(format!("{at}, {}: {}", error.code(), error.in_one_line()));
                 resume(cluster);
             }
         }
         healthy(cluster, members);
         after();
         if killed.is_none() {
-            return (at - 1, stopped);
+            return (steps, stopped);
         }
+        steps.push(at);
     }
-    unreachable!("a procedure has an end")
 }
 
+/// The versions share the steps, so that each one is met on one of them.
 #[test]
 fn a_replacement_outlives_the_leader_at_each_step() {
-    let cluster = plain(5);
-    let (victim, old) = (RefCell::new(String::new()), RefCell::new(BTreeMap::new()));
-    let before = || {
-        let follower = cluster.followers().remove(0);
-        old.replace(ids(&cluster));
-        cluster.kill(&[&follower]);
-        victim.replace(follower.clone());
-        json!({ "member": follower, "wait": "30s" })
-    };
-    let after = || {
-        let (victim, old, new) = (victim.borrow(), old.borrow(), ids(&cluster));
-        let changed: Vec<_> =
-            new.iter().filter(|(name, id)| old.get(*name) != Some(id)).map(|(name, _)| name).collect();
-        assert_eq!(changed, [&*victim], "{old:?} {new:?}");
-    };
-    let (boundaries, stopped) = at_each_boundary(&cluster, "member replace", before, after);
-    eprintln!("member replace: the leader was killed behind each of {boundaries} steps; it stopped at {stopped:#?}");
-    assert!(boundaries >= 6, "{boundaries}");
+    let boundaries = AtomicUsize::new(0);
+    side_by_side(MATRIX, |turn| {
+        let which = turn.share();
+        let cluster = start(turn.version, Options { members: 5, ..turn.options });
+        let (victim, old) = (RefCell::new(String::new()), RefCell::new(BTreeMap::new()));
+        let before = || {
+            let follower = cluster.followers().remove(0);
+            old.replace(ids(&cluster));
+            cluster.kill(&[&follower]);
+            victim.replace(follower.clone());
+            json!({ "member": follower, "wait": "30s" })
+        };
+        let after = || {
+            let (victim, old, new) = (victim.borrow(), old.borrow(), ids(&cluster));
+            let changed: Vec<_> =
+                new.iter().filter(|(name, id)| old.get(*name) != Some(id)).map(|(name, _)| name).collect();
+            assert_eq!(changed, [&*victim], "{old:?} {new:?}");
+        };
+        let (steps, stopped) = at_boundaries(&cluster, which, "member replace", before, after);
+        let version = turn.version;
+        eprintln!("member replace, {version}: the leader was killed behind the steps {steps:?}; stopped: {stopped:#?}");
+        boundaries.fetch_add(steps.len(), Ordering::SeqCst);
+    });
+    assert!(boundaries.into_inner() >= 6);
 }
 
 #[test]
 fn a_rolling_restart_outlives_the_leader_at_each_step() {
-    let cluster = plain(3);
-    let old = RefCell::new(BTreeMap::new());
-    let before = || {
-        old.replace(pids(&cluster));
-        json!({ "settle": "1s", "wait": "6s" })
-    };
-    let after = || {
-        let (old, new) = (old.borrow(), pids(&cluster));
-        assert!(new.iter().all(|(name, pid)| old[name] != *pid), "{old:?} {new:?}");
-    };
-    let (boundaries, stopped) = at_each_boundary(&cluster, "rolling-restart", before, after);
-    eprintln!("rolling-restart: the leader was killed behind each of {boundaries} steps; it stopped at {stopped:#?}");
-    assert!(boundaries >= 4, "{boundaries}");
-    assert!(!stopped.is_empty(), "no leader was missed");
+    let (boundaries, stops) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    side_by_side(MATRIX, |turn| {
+        let which = turn.share();
+        let cluster = start(turn.version, turn.options);
+        let old = RefCell::new(BTreeMap::new());
+        let before = || {
+            old.replace(pids(&cluster));
+            json!({ "settle": "1s", "wait": "6s" })
+        };
+        let after = || {
+            let (old, new) = (old.borrow(), pids(&cluster));
+            assert!(new.iter().all(|(name, pid)| old[name] != *pid), "{old:?} {new:?}");
+        };
+        let (steps, stopped) = at_boundaries(&cluster, which, "rolling-restart", before, after);
+        let version = turn.version;
+        eprintln!(
+            "rolling-restart, {version}: the leader was killed behind the steps {steps:?}; stopped: {stopped:#?}"
+        );
+        boundaries.fetch_add(steps.len(), Ordering::SeqCst);
+        stops.fetch_add(stopped.len(), Ordering::SeqCst);
+    });
+    assert!(boundaries.into_inner() >= 4);
+    assert!(stops.into_inner() > 0, "no leader was missed");
 }
 
 #[test]
 fn a_member_that_is_frozen_is_seen_before_and_in_the_middle() {
-    let cluster = plain(3);
+    side_by_side(MATRIX, |turn| freezing(&start(turn.version, turn.options)));
+}
+
+fn freezing(cluster: &Running) {
     let frozen = cluster.followers().remove(0);
     cluster.pause(&frozen);
-    let before = pids(&cluster);
+    let before = pids(cluster);
     let error = cluster.call("rolling-restart", json!({ "settle": "1s" })).unwrap_err();
     assert_eq!(error.code(), "others_unhealthy", "{}", describe(&error));
     assert!(error.to_string().contains(&format!("another voter does not serve: {frozen}")), "{error}");
-    assert_eq!(pids(&cluster), before);
+    assert_eq!(pids(cluster), before);
     cluster.resume(&frozen);
-    healthy(&cluster, 3);
+    healthy(cluster, 3);
 
     // It freezes when the first step is over, and is still frozen when the bound has passed.
     let freeze = |thaws: bool| {
@@ -176,7 +200,7 @@ fn a_member_that_is_frozen_is_seen_before_and_in_the_middle() {
             Event::Outcome { .. } => {
                 steps.set(steps.get() + 1);
                 if steps.get() == 1 {
-                    let leader = cluster_leader(&cluster);
+                    let leader = cluster_leader(cluster);
                     outside(|| cluster.pause(&leader));
                     fired.replace(Some(leader));
                 }
@@ -190,27 +214,27 @@ fn a_member_that_is_frozen_is_seen_before_and_in_the_middle() {
             }
             _ => {}
         };
-        let ended = told(&cluster, "rolling-restart", json!({ "settle": "1s", "wait": wait }), &events);
+        let ended = told(cluster, "rolling-restart", json!({ "settle": "1s", "wait": wait }), &events);
         let frozen = fired.into_inner().expect("a member was frozen");
         (frozen, thawed.get(), ended)
     };
-    let before = pids(&cluster);
+    let before = pids(cluster);
     let (frozen, _, ended) = freeze(false);
     let error = ended.unwrap_err();
     eprintln!("{}", describe(&error));
     assert!(error.to_string().contains("rolling-restart stopped after 1 of"), "{error}");
     assert!(error.help().is_some(), "{}", describe(&error));
     cluster.resume(&frozen);
-    healthy(&cluster, 3);
-    resume(&cluster);
-    let after = pids(&cluster);
+    healthy(cluster, 3);
+    resume(cluster);
+    let after = pids(cluster);
     assert!(after.iter().all(|(name, pid)| before[name] != *pid), "{before:?} {after:?}");
     // Who goes on in time is waited for.
-    healthy(&cluster, 3);
+    healthy(cluster, 3);
     let (_, thawed, ended) = freeze(true);
     assert!(thawed, "nobody waited for the frozen member");
     assert_eq!(ended.unwrap()["ok"], true);
-    healthy(&cluster, 3);
+    healthy(cluster, 3);
 }
 
 fn cluster_leader(cluster: &Running) -> String {
@@ -218,60 +242,13 @@ fn cluster_leader(cluster: &Running) -> String {
 }
 
 #[test]
-fn a_peer_link_that_is_cut_is_lived_with_or_told() {
-    let proxy = Proxy::new();
-    let (name, url) = ("infra2", format!("http://127.0.0.1:{}", proxy.port));
-    let only = MemberOptions { advertise_peer_url: Some(url.clone()), ..MemberOptions::default() };
-    // The proxy must lead there before the member starts, so the flag that comes last says where that is.
-    let listen = free_port();
-    proxy.lead_to(listen);
-    let only = MemberOptions { flags: vec![format!("--listen-peer-urls=http://127.0.0.1:{listen}")], ..only };
-    let only = BTreeMap::from([(name.to_owned(), only)]);
-    let cluster = Running::start("3.6", Options { tls: false, only, ..Options::default() }).unwrap();
-    assert_eq!(row(&cluster.call("member list", json!({})).unwrap(), name)["peer_urls"], json!([url]));
-    assert!(proxy.connections() > 0, "the others do not come through the proxy");
-    let before = pids(&cluster);
-    for operation in ["rolling-restart", "defrag"] {
-        let (fired, seen) = (proxy.fired(), Cell::new(0));
-        let cut = |event: &Event| {
-            if let Event::Outcome { .. } = event {
-                seen.set(seen.get() + 1);
-                if seen.get() == 1 {
-                    proxy.arm(Times::Always, Way::Up, When::After(0), What::Cut);
-                    proxy.cut();
-                }
-            }
-        };
-        let args = match operation {
-            "defrag" => json!({ "wait": "8s" }),
-            _ => json!({ "settle": "1s", "wait": "8s" }),
-        };
-        let ended = told(&cluster, operation, args, &cut);
-        until("the others were cut off", || {
-            if proxy.fired() > fired { Ok(()) } else { Err("nobody came through the proxy".to_owned()) }
-        });
-        eprintln!("{operation} with a link that is cut: {:?}", ended.as_ref().map_err(describe));
-        proxy.disarm();
-        healthy(&cluster, 3);
-        match ended {
-            Ok(report) => assert_eq!(report["ok"], true, "{report}"),
-            Err(error) => {
-                assert!(error.help().is_some(), "{}", describe(&error));
-                resume(&cluster);
-            }
-        }
-        healthy(&cluster, 3);
-    }
-    let after = pids(&cluster);
-    assert!(after.iter().all(|(name, pid)| before[name] != *pid), "{before:?} {after:?}");
+fn a_member_that_does_not_come_back_stops_the_run() {
+    side_by_side(MATRIX, |turn| staying_away(&start(turn.version, turn.options)));
 }
 
-#[test]
-fn a_member_that_does_not_come_back_stops_the_run() {
-    let cluster = plain(3);
+fn staying_away(cluster: &Running) {
     let follower = cluster.followers().remove(0);
     let hook = |kills: bool| {
-        let cluster = &cluster;
         move |member: Value| {
             let name = to_json(&member)["name"].as_str().unwrap().to_owned();
             if kills {
@@ -296,57 +273,5 @@ fn a_member_that_does_not_come_back_stops_the_run() {
     let report = cluster.caller.answer_hooked(&profile, "change resume", args, &|_| {}, &[Box::new(hook(false))]);
     let report = to_json(&report.unwrap());
     assert_eq!((&report["ok"], &report["steps"][0]["outcome"]), (&json!(true), &json!("done")), "{report}");
-    healthy(&cluster, 3);
-}
-
-/// An etcd whose disk is slow, as a program of its own. The tracer is a grandchild, so that the process is still etcd.
-#[cfg(target_os = "linux")]
-fn slow_etcd(cluster_home: &std::path::Path, etcd: &std::path::Path, trace: &std::path::Path) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut found = std::env::split_paths(&path).map(|folder| folder.join("strace"));
-    let strace = found.find(|path| path.exists()).expect("strace is missing: run `cargo xtask setup`");
-    let script = cluster_home.join("slow-etcd");
-    let text = format!(
-        "#!/bin/sh\ncase \"$1\" in --version) exec '{etcd}' --version;; esac\n\
-         exec '{strace}' -D -f -qq -A -e signal=none -e trace=fdatasync -e inject=fdatasync:delay_enter=200000 -o '{trace}' '{etcd}' \"$@\"\n",
-        etcd = etcd.display(),
-        strace = strace.display(),
-        trace = trace.display(),
-    );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    script
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_member_with_a_slow_disk_is_waited_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let trace = folder.path().join("trace");
-    let tools = etcdsh_tests::etcd("3.6").unwrap();
-    let slow = slow_etcd(folder.path(), &tools.program("etcd"), &trace);
-    let only = MemberOptions { etcd: Some(slow.to_string_lossy().into_owned()), ..MemberOptions::default() };
-    let only = BTreeMap::from([("infra2".to_owned(), only)]);
-    let cluster = Running::start("3.6", Options { tls: false, only, ..Options::default() }).unwrap();
-    healthy(&cluster, 3);
-    let delayed = || std::fs::read_to_string(&trace).unwrap_or_default().matches("(DELAYED)").count();
-    let before = (pids(&cluster), ids(&cluster));
-    let calls = [
-        ("rolling-restart", json!({ "settle": "1s" })),
-        ("defrag", json!({})),
-        ("member replace", json!({ "member": "infra2", "allow": ["member_healthy"] })),
-    ];
-    for (operation, args) in calls {
-        let (slowed, start) = (delayed(), Instant::now());
-        let report =
-            cluster.call(operation, args).unwrap_or_else(|error| panic!("{} {:?}", describe(&error), error.report()));
-        assert_eq!(report["ok"], true, "{report}");
-        let slowed = delayed().saturating_sub(slowed);
-        eprintln!("{operation} with a slow disk: {:?}, {slowed} times slowed down", start.elapsed());
-        assert!(slowed > 0, "{operation}: the disk was not slow");
-        healthy(&cluster, 3);
-    }
-    let after = (pids(&cluster), ids(&cluster));
-    assert!(after.0.iter().all(|(name, pid)| before.0[name] != *pid), "{before:?} {after:?}");
-    assert_ne!(after.1["infra2"], before.1["infra2"]);
+    healthy(cluster, 3);
 }

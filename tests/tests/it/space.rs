@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Client};
+use etcd_client::AlarmType;
 use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::Record;
-use etcdsh_tests::{Running, driver, row};
+use etcdsh_tests::Running;
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -222,24 +222,11 @@ fn the_only_member_is_defragmented_too() {
     assert!(report["steps"][0]["result"]["freed"].as_i64().unwrap() > 1 << 20, "{report}");
 }
 
-/// Raises an alarm about a member, as the server does that finds its data to differ.
-fn raise_corrupt(cluster: &Running, member: &str) {
-    let id =
-        u64::from_str_radix(row(&call(cluster, "member list", json!({})), member)["member_id"].as_str().unwrap(), 16);
-    let url = cluster.member("infra1").client_url().to_owned();
-    driver().block_on(async {
-        let mut client = Client::connect([url], None).await.unwrap();
-        let mut about = AlarmOptions::new();
-        about.with_member(id.unwrap());
-        client.alarm(AlarmAction::Activate, AlarmType::Corrupt, Some(about)).await.unwrap();
-    });
-}
-
 #[rstest]
 fn a_corrupt_alarm_is_taken_back_by_name(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
     let Some(cluster) = start(version, 3) else { return };
     cluster.etcdctl(&["put", "key", "value"]);
-    raise_corrupt(&cluster, "infra2");
+    cluster.raise(AlarmType::Corrupt, "infra2");
     assert!(cluster.etcdctl(&["alarm", "list"]).contains("CORRUPT"), "the alarm was not raised");
     let unnamed = refused(&cluster, "alarm disarm", json!({ "kind": "corrupt" }));
     assert_eq!((unnamed.code(), unnamed.argument()), ("invalid_argument", Some("member")));

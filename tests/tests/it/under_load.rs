@@ -59,8 +59,8 @@ impl Upgradable {
         std::fs::rename(new, place).unwrap();
     }
 
-    /// Upgrades every member with a closure that exchanges its program and restarts it.
-    fn upgrade(&self, to: &str) -> Json {
+    /// Gives every member the program of another version, with a closure that exchanges it and restarts the member.
+    fn exchange_all(&self, to: &str) -> Json {
         let program: PathBuf = etcd(to).unwrap().program("etcd");
         let restart = |member: Value| -> Result<Value> {
             let name = to_json(&member)["name"].as_str().unwrap().to_owned();
@@ -185,20 +185,21 @@ fn member_id(cluster: &Running, name: &str) -> String {
     row(&call(cluster, "member list", json!({})), name)["member_id"].as_str().unwrap().to_owned()
 }
 
-/// All procedures, one after the other, and at the end the upgrade to the next version.
+/// All procedures, one after the other, then the upgrade to the next version, and the way back where there is one.
 #[rstest]
-#[case("3.4", "3.5")]
-#[case("3.5", "3.6")]
-#[case("3.6", "3.7")]
-fn procedures_of_three_members_lose_nothing(#[case] version: &str, #[case] next: &str) {
+#[case(3, "3.4", "3.5")]
+#[case(3, "3.5", "3.6")]
+#[case(3, "3.6", "3.7")]
+#[case(5, "3.6", "3.7")]
+fn procedures_lose_nothing(#[case] members: usize, #[case] version: &str, #[case] next: &str) {
     let _alone = alone();
     if etcd(version).is_some() {
-        until_it_counts(|| three_members(version, next));
+        until_it_counts(|| all_procedures(members, version, next));
     }
 }
 
-fn three_members(version: &str, next: &str) -> Option<Gaps> {
-    let upgradable = Upgradable::start(version, 3)?;
+fn all_procedures(members: usize, version: &str, next: &str) -> Option<Gaps> {
+    let upgradable = Upgradable::start(version, members)?;
     let cluster = &upgradable.cluster;
     let old = member_id(cluster, "infra2");
     let mut load = Load::start(cluster);
@@ -207,32 +208,27 @@ fn three_members(version: &str, next: &str) -> Option<Gaps> {
     assert_ne!(member_id(cluster, "infra2"), old);
     load.part("rolling-restart", || drop(call(cluster, "rolling-restart", json!({ "settle": "2s" }))));
     load.part("defrag", || drop(call(cluster, "defrag", json!({}))));
-    load.part("upgrade", || drop(upgradable.upgrade(next)));
-    let versions = call(cluster, "status", json!({}));
-    let versions = versions.as_array().unwrap().iter().map(|row| row["version"].as_str().unwrap().to_owned());
-    assert!(versions.clone().all(|version| version.starts_with(next)), "{:?}", versions.collect::<Vec<_>>());
-    load.end(&format!("three members, {version} to {next}"))
+    load.part("upgrade", || drop(upgradable.exchange_all(next)));
+    runs(cluster, next);
+    if next != "3.5" && members == 3 {
+        load.part("downgrade", || {
+            cluster.settled_on(next);
+            call(cluster, "downgrade enable", json!({ "version": version }));
+            until("the data of all members is ready", || match call(cluster, "downgrade status", json!({})) {
+                status if status["stage"] == "ready" => Ok(()),
+                status => Err(status.to_string()),
+            });
+            upgradable.exchange_all(version);
+        });
+        runs(cluster, version);
+    }
+    load.end(&format!("{members} members, {version} to {next}"))
 }
 
-#[test]
-fn procedures_of_five_members_lose_nothing() {
-    let _alone = alone();
-    until_it_counts(five_members);
-}
-
-fn five_members() -> Option<Gaps> {
-    let cluster = &Running::start("3.6", Options { members: 5, ..Options::default() }).unwrap();
-    let victim = cluster.followers().remove(0);
-    let old = member_id(cluster, &victim);
-    let mut load = Load::start(cluster);
-    load.part("member replace", || {
-        cluster.kill(&[&victim]);
-        call(cluster, "member replace", json!({ "member": victim }));
-    });
-    assert_ne!(member_id(cluster, &victim), old);
-    load.part("rolling-restart", || drop(call(cluster, "rolling-restart", json!({ "settle": "2s" }))));
-    load.part("defrag", || drop(call(cluster, "defrag", json!({}))));
-    load.end("five members, 3.6")
+fn runs(cluster: &Running, version: &str) {
+    let status = call(cluster, "status", json!({}));
+    let versions: Vec<&str> = status.as_array().unwrap().iter().map(|row| row["version"].as_str().unwrap()).collect();
+    assert!(versions.iter().all(|found| found.starts_with(version)), "{versions:?}");
 }
 
 /// The same steps as an operator takes them who has etcdctl and the runbook.

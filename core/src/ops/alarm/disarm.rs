@@ -66,6 +66,9 @@ impl Change for AlarmDisarm {
             Kind::Corrupt => AlarmKind::Corrupt,
         };
         let mut plan = Plan::new(Self::CARD.name, view);
+        if let Some(id) = only {
+            plan = plan.remember("member", id.to_string());
+        }
         if kind == Kind::Corrupt {
             if only.is_none() {
                 let help = "say whose alarm it is; `alarm list` and `hash` show which member differs";
@@ -96,17 +99,20 @@ fn meant(view: &ClusterView, member: &MemberRef) -> Result<MemberId> {
 
 /// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
 pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
-    let refusal =
-        |message: String, remedy: &str| Some(Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() });
-    let Some((member, size, quota)) = view.fullest(quota) else {
-        let message = "the members do not tell their quota, so nobody knows whether there is room".to_owned();
-        return refusal(message, "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)");
-    };
+    let Some((member, size, quota)) = view.fullest(quota) else { return untold(view, quota) };
     if size.saturating_mul(10) < quota.saturating_mul(9) {
         return None;
     }
     let message = format!("{} holds {} of its quota of {}", member.member.label(), Bytes(size), Bytes(quota));
-    refusal(message, "compact and defragment first; `space recover` does all of it")
+    let remedy = "compact and defragment first; `space recover` does all of it".to_owned();
+    Some(Refusal { code: Code::SpaceNotFree, message, remedy })
+}
+
+/// Objects to judging the room where nobody knows the quota.
+pub(crate) fn untold(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
+    let message = "the members do not tell their quota, so nobody knows whether there is room".to_owned();
+    let remedy = "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)".to_owned();
+    view.fullest(quota).is_none().then_some(Refusal { code: Code::SpaceNotFree, message, remedy })
 }
 
 #[cfg(test)]

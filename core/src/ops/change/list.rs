@@ -54,7 +54,7 @@ impl Operation for ChangeList {
         let row = |run: crate::change::record::RunRecord| Row {
             started: super::time(&run.started),
             done: count(run.done()),
-            steps: count(run.planned),
+            steps: count(run.planned.len()),
             id: run.id,
             operation: run.operation,
             state: run.state,

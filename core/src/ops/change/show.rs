@@ -105,7 +105,7 @@ impl Operation for ChangeShow {
             operation: run.operation,
             state: run.state,
             cluster_id: run.cluster_id,
-            planned: count(run.planned),
+            planned: count(run.planned.len()),
             steps: run.steps.into_iter().map(step).collect(),
             allow: run.allow,
             args: super::value(serde_json::Value::Object(run.again)),

@@ -48,6 +48,8 @@ impl Change for LeaderMove {
                 (best, format!("of the healthy followers it has the smallest lag, {lag} entries"))
             }
         };
-        Ok(Plan::new(Self::CARD.name, view).then(Action::MoveLeader { to: to.member.id, from: None }, reason))
+        let to = to.member.id;
+        let plan = Plan::new(Self::CARD.name, view).remember("member", to.to_string());
+        Ok(plan.then(Action::MoveLeader { to, from: None }, reason))
     }
 }

@@ -42,6 +42,7 @@ impl Change for MemberPromote {
             return Err(BadArgument::invalid("member", problem, "`member list` shows who is a learner").into());
         }
         Ok(Plan::new(Self::CARD.name, view)
+            .remember("member", target.member.id.to_string())
             .then(Action::PromoteMember { who: target.member.id.into() }, "it was asked for"))
     }
 }

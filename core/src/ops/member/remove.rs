@@ -41,7 +41,8 @@ impl Change for MemberRemove {
     fn plan(view: &ClusterView, Args { member }: Args) -> Result<Plan> {
         let target = find(view, &member)?;
         let id = target.member.id;
-        let mut plan = Plan::new(Self::CARD.name, view);
+        // Another member may get the name.
+        let mut plan = Plan::new(Self::CARD.name, view).remember("member", id.to_string());
         let leads = view.leader().is_some_and(|leader| leader.member.id == id);
         if let Some(next) = best_transferee(view).filter(|_| leads) {
             let reason = "the leader goes, and a chosen follower takes over without an election";

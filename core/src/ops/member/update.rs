@@ -45,6 +45,6 @@ impl Change for MemberUpdate {
     fn plan(view: &ClusterView, Args { member, peer_urls: given }: Args) -> Result<Plan> {
         let id = find(view, &member)?.member.id;
         let action = Action::UpdatePeerUrls { id, peer_urls: peer_urls(&given)? };
-        Ok(Plan::new(Self::CARD.name, view).then(action, "it was asked for"))
+        Ok(Plan::new(Self::CARD.name, view).remember("member", id.to_string()).then(action, "it was asked for"))
     }
 }

@@ -8,6 +8,7 @@ use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::Revision;
+use crate::ops::alarm::disarm::untold;
 use crate::ops::defrag::{expected, measured};
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::ops::space::eater;
@@ -77,10 +78,14 @@ impl Change for SpaceRecover {
             let action = Action::Defragment { id: member.member.id };
             plan.steps.extend(one_by_one(view, member, action, &expected(view, member)));
         }
-        plan = plan.then(
-            Action::CheckSpace { quota },
-            "an alarm that is taken back too early comes again with the next write",
-        );
+        match untold(view, quota) {
+            // Otherwise it would stop at that only when all the work is done.
+            Some(untold) => plan.objections.push(untold),
+            None => {
+                let reason = "an alarm that is taken back too early comes again with the next write";
+                plan = plan.then(Action::CheckSpace { quota }, reason);
+            }
+        }
         let mut raised: Vec<_> = alarmed.map(|alarm| alarm.member_id).collect();
         if !raised.is_empty() {
             // Every write that is refused meanwhile raises the alarm of the member that refused it.
@@ -104,6 +109,12 @@ mod tests {
     use crate::rpc::Alarm;
 
     fn planned(alarmed: &[u64]) -> Plan {
+        let (plan, view) = plan(alarmed, Some(Bytes(1 << 31)));
+        assert!(approve(plan.clone(), &view, &[]).is_ok());
+        plan
+    }
+
+    fn plan(alarmed: &[u64], quota: Option<Bytes>) -> (Plan, ClusterView) {
         let alarm = |id: &u64| Alarm { member_id: MemberId(*id), kind: AlarmKind::NoSpace };
         let view = ClusterView {
             cluster_id: ClusterId(1),
@@ -113,9 +124,20 @@ mod tests {
             hosting: Default::default(),
             facts: Default::default(),
         };
-        let plan = SpaceRecover::plan(&view, Args { keep: 0, quota: None, snapshot: None, revision: None }).unwrap();
-        assert!(approve(plan.clone(), &view, &[]).is_ok());
-        plan
+        let plan = SpaceRecover::plan(&view, Args { keep: 0, quota, snapshot: None, revision: None }).unwrap();
+        (plan, view)
+    }
+
+    #[test]
+    fn where_nobody_knows_the_quota_nothing_is_begun() {
+        let (plan, view) = plan(&[], None);
+        let refused = approve(plan, &view, &[]).map(drop).unwrap_err();
+        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @r"
+        space_not_free: space recover is refused: the members do not tell their quota, so nobody knows whether there is room
+          help: give quota, as their --quota-backend-bytes has it (2 GiB where it has not). To do it all the same, allow space_not_free
+        ");
+        let checks = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.action, Action::CheckSpace { .. }));
+        assert!(checks(&planned(&[])) && checks(&planned(&[2])));
     }
 
     #[test]
