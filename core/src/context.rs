@@ -63,6 +63,12 @@ impl Context<'_> {
         Context { cluster, places: self.places, cancel, hooks: self.hooks, events: self.events, memory: Some(memory) }
     }
 
+    /// Returns this for work that is brought to its end whatever happens, because what it leaves in between is worse.
+    pub(crate) fn to_its_end(&self) -> Context<'_> {
+        let (cluster, memory) = (self.cluster.clone(), self.memory.clone());
+        Context { cluster, places: self.places, cancel: Cancel::new(), hooks: self.hooks, events: self.events, memory }
+    }
+
     /// Returns the token that Ctrl-C cancels. A changing operation looks at it between its steps.
     pub fn cancel(&self) -> &CancellationToken {
         &self.cancel

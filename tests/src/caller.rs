@@ -71,9 +71,25 @@ impl Caller {
         events: &dyn Fn(&Event),
         hooks: &[HookFn<'h>],
     ) -> Result<Value> {
+        self.answer_interrupted(profile, name, args, events, hooks, Cancel::new())
+    }
+
+    /// The same with what stands for Ctrl-C.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn answer_interrupted<'h>(
+        &self,
+        profile: &Profile,
+        name: &str,
+        args: Record,
+        events: &dyn Fn(&Event),
+        hooks: &[HookFn<'h>],
+        cancel: Cancel,
+    ) -> Result<Value> {
         let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
         let profile = Some(profile.clone());
-        let call = Call { entry, args, profile, places: &self.places, hooks, events, cancel: Cancel::new() };
+        let call = Call { entry, args, profile, places: &self.places, hooks, events, cancel };
         match driver().call(call)? {
             Answer::Value(value) => Ok(value),
             Answer::Stream(stream) => Ok(Value::List(stream.collect::<Result<Vec<_>>>()?)),

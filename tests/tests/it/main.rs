@@ -21,6 +21,7 @@ mod faults;
 mod hash;
 mod hostile;
 mod hosts;
+mod interrupted;
 mod keys;
 #[cfg(target_os = "linux")]
 mod leftover;

@@ -9,6 +9,7 @@ use crate::change::plan::Action;
 use crate::change::stopped::{Ended, NoHost};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::error::{Error, Result, Sent};
+use crate::event::Event;
 use crate::host::{Data, Host, Process};
 use crate::id::MemberId;
 use crate::units::Hook;
@@ -122,7 +123,7 @@ impl Run<'_, '_> {
     /// Restarts a member, and watches meanwhile whether it goes away.
     async fn restart(&mut self, id: MemberId, name: &str, view: &ClusterView) -> Result<Deed> {
         let Some(hook) = self.hands.restart else {
-            self.host(name)?.restart(self.ctx, self.bound).await?;
+            self.bring_back(name).await?;
             return Ok(Deed::default());
         };
         let Some(member) = view.get(id) else { return Err(NoHost { member: name.to_owned() }.into()) };
@@ -149,6 +150,21 @@ impl Run<'_, '_> {
             Err(error) => return Err(error),
         };
         Ok(Deed { detail, ..Deed::default() })
+    }
+
+    /// Restarts a member by its driver. Between its stop and its start it is down, and Ctrl-C must not leave it there.
+    async fn bring_back(&self, name: &str) -> Result<()> {
+        let (host, whole) = (self.host(name)?, self.ctx.to_its_end());
+        let mut work = std::pin::pin!(host.restart(&whole, self.bound));
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.ctx.cancel().cancelled() => {}
+        }
+        let message =
+            format!("interrupted; the restart of {} is brought to its end first", crate::units::escape_word(name));
+        self.ctx.emit(&Event::Warning { message });
+        work.await
     }
 
     fn watch(&self, member: &MemberView) -> Result<Away> {
