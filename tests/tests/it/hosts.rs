@@ -7,7 +7,7 @@ mod unit;
 use etcdsh_core::host::{Data, HostView, Process, StartConfiguration};
 use etcdsh_core::id::{ClusterId, MemberId};
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Running, row, until};
+use etcdsh_tests::{MATRIX, Running, row, side_by_side, until};
 use rstest::rstest;
 use serde_json::json;
 
@@ -104,18 +104,21 @@ fn dies_without_its_data(host: &Driven) {
     assert_eq!(host.look().unwrap().process, Process::Stopped);
 }
 
-#[rstest]
-fn a_member_of_a_sandbox_joins_and_is_replaced(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
-    let Some(cluster) = Running::three(version) else { return };
+#[test]
+fn a_member_of_a_sandbox_joins_and_is_replaced() {
+    side_by_side(MATRIX, |turn| of_a_sandbox(&Running::start(turn.version, turn.options).unwrap()));
+}
+
+fn of_a_sandbox(cluster: &Running) {
     let host = Driven::new(&cluster.profile(), &cluster.places, "infra2").unwrap();
     assert_eq!(host.describe(), "the sandbox sandbox");
     assert_eq!(host.peer_urls().unwrap(), [cluster.member("infra2").peer_url()]);
     let infra2 = row(&cluster.call("member list", json!({})).unwrap(), "infra2")["member_id"].clone();
-    is_somebodys(&host.look().unwrap(), Process::Running, infra2.as_str().unwrap().parse().unwrap(), &cluster);
+    is_somebodys(&host.look().unwrap(), Process::Running, infra2.as_str().unwrap().parse().unwrap(), cluster);
     // A name that the sandbox does not know yet, at an address of its own.
     let (host, url) = (Driven::new(&cluster.profile(), &cluster.places, "infra4").unwrap(), cluster.free_peer_url());
     assert_eq!(host.peer_urls(), None);
-    joins_and_is_replaced(&cluster, &host, "infra4", &url);
+    joins_and_is_replaced(cluster, &host, "infra4", &url);
     assert_eq!(host.peer_urls().unwrap(), [url]);
 }
 
@@ -124,22 +127,26 @@ fn plain(version: &str) -> Option<Running> {
     Running::start(version, Options { tls: false, ..Options::default() })
 }
 
-#[rstest]
-fn a_unit_of_systemd_joins_and_is_replaced(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
-    let Some(cluster) = plain(version) else { return };
-    let unit = Unit::new(&cluster, &["--wal-dir=$HOME/wal"]);
-    let host = unit.driven(&format!("wal_dir = \"{}/wal\"", unit.home().display()));
-    assert_eq!(host.describe(), "the systemd unit etcd.service on this machine");
-    joins_and_is_replaced(&cluster, &host, "infra4", &unit.peer_url);
-    assert_eq!(unit.calls("daemon-reload"), 2);
+#[test]
+fn a_unit_of_systemd_joins_and_is_replaced() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = plain(turn.version).unwrap();
+        let unit = Unit::new(&cluster, &["--wal-dir=$HOME/wal"]);
+        let host = unit.driven(&format!("wal_dir = \"{}/wal\"", unit.home().display()));
+        assert_eq!(host.describe(), "the systemd unit etcd.service on this machine");
+        joins_and_is_replaced(&cluster, &host, "infra4", &unit.peer_url);
+        assert_eq!(unit.calls("daemon-reload"), 2);
+    });
 }
 
-#[rstest]
-fn a_static_pod_joins_and_is_replaced(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
-    let Some(cluster) = plain(version) else { return };
-    let kubelet = Kubelet::new(&cluster);
-    let host = kubelet.driven("");
-    joins_and_is_replaced(&cluster, &host, "infra4", &kubelet.peer_url);
+#[test]
+fn a_static_pod_joins_and_is_replaced() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = plain(turn.version).unwrap();
+        let kubelet = Kubelet::new(&cluster);
+        let host = kubelet.driven("");
+        joins_and_is_replaced(&cluster, &host, "infra4", &kubelet.peer_url);
+    });
 }
 
 /// A shell on the other machine would make something else of every one of these.
@@ -149,17 +156,20 @@ const ODD: &str = "a 'b' \"c\" $HOME `d` *;é\\";
 #[case::unit("systemd")]
 #[case::pod("static_pod")]
 fn a_member_on_another_machine_joins_and_is_replaced(#[case] kind: &str) {
-    let cluster = plain("3.6").unwrap();
+    side_by_side(MATRIX, |turn| on_another_machine(&plain(turn.version).unwrap(), kind));
+}
+
+fn on_another_machine(cluster: &Running, kind: &str) {
     let there = "host = \"root@member.test\"";
     let home = if kind == "systemd" {
-        let unit = Unit::new(&cluster, &[]);
+        let unit = Unit::new(cluster, &[]);
         let host = unit.driven(there);
         assert_eq!(host.describe(), "the systemd unit etcd.service on root@member.test");
-        joins_and_is_replaced(&cluster, &host, "infra4", &unit.peer_url);
+        joins_and_is_replaced(cluster, &host, "infra4", &unit.peer_url);
         unit.home().to_owned()
     } else {
-        let kubelet = Kubelet::new(&cluster);
-        joins_and_is_replaced(&cluster, &kubelet.driven(there), "infra4", &kubelet.peer_url);
+        let kubelet = Kubelet::new(cluster);
+        joins_and_is_replaced(cluster, &kubelet.driven(there), "infra4", &kubelet.peer_url);
         kubelet.home().to_owned()
     };
     let calls = std::fs::read_to_string(home.join("ssh.calls")).unwrap();
