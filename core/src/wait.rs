@@ -87,6 +87,21 @@ pub(crate) async fn until_cancelled<T>(
     }
 }
 
+/// Waits for an answer, and tells the caller about it once a second; how it stands cannot be looked at.
+pub(crate) async fn answered<T>(ctx: &Context<'_>, what: &str, status: &str, answer: impl Future<Output = T>) -> T {
+    let (start, mut answer) = (Instant::now(), std::pin::pin!(answer));
+    loop {
+        tokio::select! {
+            biased;
+            answered = &mut answer => return answered,
+            () = sleep(TELL_EVERY) => {
+                let (what, status) = (what.to_owned(), status.to_owned());
+                ctx.emit(&Event::Waiting { what, status, elapsed: start.elapsed().into() });
+            }
+        }
+    }
+}
+
 /// Waits for a span of time, or until Ctrl-C.
 ///
 /// # Errors

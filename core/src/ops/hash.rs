@@ -16,7 +16,7 @@ use crate::operation::Operation;
 use crate::ops::keys::{about_revision, at_revision};
 use crate::rpc::Cluster;
 use crate::units::Elapsed;
-use crate::wait::sleep;
+use crate::wait::{answered, sleep};
 use crate::{args, choice, record};
 
 mod judge;
@@ -111,7 +111,7 @@ impl Operation for Hash {
         let revision = Some(at_revision(revision)?).filter(|revision| *revision > 0).map(Revision);
         let cluster = ctx.cluster()?;
         let view = observe(cluster, Depth::Status).await?;
-        compare(cluster, &view, revision, wait.duration()).await
+        compare(ctx, cluster, &view, revision, wait.duration()).await
     }
 }
 
@@ -124,6 +124,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// The members cannot hash that revision, or refuse to hash at all.
 pub(crate) async fn compare(
+    ctx: &Context<'_>,
     cluster: &Arc<Cluster>,
     view: &ClusterView,
     revision: Option<Revision>,
@@ -135,7 +136,9 @@ pub(crate) async fn compare(
     loop {
         let Some(chosen) = revision.or_else(|| judge::common(&view)) else { return Ok(judge::judge(&view, None, &[])) };
         let asked = view.voters().filter(|m| m.known().is_some());
-        let answers = join_all(asked.map(|member| ask(cluster, member, chosen, deadline))).await;
+        let answers = join_all(asked.map(|member| ask(cluster, member, chosen, deadline)));
+        let what = format!("every member has hashed revision {chosen}");
+        let answers = answered(ctx, &what, "each reads its whole database", answers).await;
         let last = tries >= TRIES || Instant::now() + pause >= deadline;
         if last || !judge::passes(&answers, chosen, revision.is_some()) {
             return match judge::refusal(&answers, revision.is_some()) {

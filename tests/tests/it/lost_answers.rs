@@ -15,14 +15,14 @@ use crate::failing::describe;
 use crate::procedure_faults::{healthy, ids, start};
 
 /// A cluster whose members clients reach only through a proxy each.
-struct Behind {
-    cluster: Running,
+pub(crate) struct Behind {
+    pub(crate) cluster: Running,
     proxies: Vec<Proxy>,
 }
 
 impl Behind {
     /// What is said is not encrypted, so that the proxies can tell the calls.
-    fn start(turn: Turn, flags: &[&str]) -> Self {
+    pub(crate) fn start(turn: Turn, flags: &[&str]) -> Self {
         let proxies: Vec<Proxy> = (0..3).map(|_| Proxy::new()).collect();
         let only = |(number, proxy): (usize, &Proxy)| {
             let advertise_client_url = Some(format!("http://127.0.0.1:{}", proxy.port));
@@ -31,13 +31,25 @@ impl Behind {
         let only = proxies.iter().enumerate().map(only).collect();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let cluster = start(turn.version, Options { tls: false, only, flags, ..turn.options });
-        for (endpoint, proxy) in cluster.profile().endpoints.iter().zip(&proxies) {
-            proxy.lead_to(endpoint.port());
-        }
-        Behind { cluster, proxies }
+        let behind = Behind { cluster, proxies };
+        behind.lead_back();
+        behind
     }
 
-    fn profile(&self) -> Profile {
+    /// Lets the proxies lead somewhere else, and ends what connections there are. They are told the members' own ports.
+    pub(crate) fn lead_to(&self, port: impl Fn(u16) -> u16) {
+        for (endpoint, proxy) in self.cluster.profile().endpoints.iter().zip(&self.proxies) {
+            proxy.lead_to(port(endpoint.port()));
+            proxy.cut();
+        }
+    }
+
+    /// Lets each lead to its member.
+    pub(crate) fn lead_back(&self) {
+        self.lead_to(|port| port);
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
         let endpoint = |proxy: &Proxy| Endpoint::parse(&format!("127.0.0.1:{}", proxy.port), false).unwrap();
         Profile { endpoints: self.proxies.iter().map(endpoint).collect(), ..self.cluster.profile() }
     }

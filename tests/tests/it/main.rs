@@ -61,3 +61,4 @@ mod under_load;
 mod upgrade_check;
 mod views;
 mod writer;
+mod wrong_cluster;

@@ -10,6 +10,7 @@ use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::Value;
 use etcdsh_tests::{MATRIX, Running, json as to_json, record, side_by_side, until};
+use rstest::rstest;
 use serde_json::{Value as Json, json};
 
 use crate::failing::describe;
@@ -174,6 +175,47 @@ fn a_rolling_restart_outlives_the_leader_at_each_step() {
     });
     assert!(boundaries.into_inner() >= 4);
     assert!(stops.into_inner() > 0, "no leader was missed");
+}
+
+/// Gives every member something to give back.
+fn churn(cluster: &Running) {
+    for _ in 0..3 {
+        cluster.etcdctl_reading(&["put", "large"], &"x".repeat(900_000)).unwrap();
+    }
+    cluster.call("compact", json!({ "keep": 0, "physical": true })).unwrap();
+    cluster.etcdctl(&["put", "large", "small"]);
+}
+
+#[rstest]
+#[case("defrag", json!({ "wait": "30s" }), 4)]
+#[case("space recover", json!({ "wait": "30s", "quota": "2GiB" }), 7)]
+fn what_gives_space_back_outlives_the_leader_at_each_step(
+    #[case] operation: &str,
+    #[case] args: Json,
+    #[case] fewest: usize,
+) {
+    let boundaries = AtomicUsize::new(0);
+    side_by_side(MATRIX, |turn| {
+        let which = turn.share();
+        let cluster = start(turn.version, turn.options);
+        let before = || {
+            churn(&cluster);
+            args.clone()
+        };
+        let after = || {
+            let status = cluster.call("status", json!({})).unwrap();
+            for row in status.as_array().unwrap() {
+                let free = row["db_size"].as_i64().unwrap() - row["db_in_use"].as_i64().unwrap();
+                assert!(free < 1_000_000, "{row}");
+            }
+            assert_eq!(cluster.etcdctl(&["get", "large", "--print-value-only"]).trim(), "small");
+        };
+        let (steps, stopped) = at_boundaries(&cluster, which, operation, before, after);
+        let version = turn.version;
+        eprintln!("{operation}, {version}: the leader was killed behind the steps {steps:?}; stopped: {stopped:#?}");
+        boundaries.fetch_add(steps.len(), Ordering::SeqCst);
+    });
+    assert!(boundaries.into_inner() >= fewest);
 }
 
 #[test]

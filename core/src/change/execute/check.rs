@@ -35,7 +35,8 @@ impl Run<'_, '_> {
     /// Compares what the members hold.
     pub(super) async fn compare_hashes(&self, all: bool) -> Result<Deed> {
         let view = self.observe(&Action::CompareHashes { all }).await?;
-        let report = self.ctx.unless_cancelled(hash::compare(self.cluster, &view, None, self.patience())).await?;
+        let report =
+            self.ctx.unless_cancelled(hash::compare(self.ctx, self.cluster, &view, None, self.patience())).await?;
         let told = format!("{}: {}", report.verdict, report.reason);
         if report.verdict == Equality::Divergent || (all && report.verdict != Equality::Consistent) {
             return Err(NotEqual { told }.into());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run, SETTLING};
-use crate::change::plan::Action;
+use crate::change::plan::{Action, label};
 use crate::change::stopped::NobodyToAsk;
 use crate::change::view::{ClusterView, MemberView};
 use crate::error::{Error, Result, Sent};
@@ -12,7 +12,7 @@ use crate::id::MemberId;
 use crate::rpc::Node;
 use crate::units::Bytes;
 use crate::value::{Record, Value};
-use crate::wait::{Look, pause, until};
+use crate::wait::{Look, answered, pause, until};
 
 /// The key that is written and deleted to prove that a cluster takes writes.
 const PROBE: &str = "etcdsh/probe";
@@ -82,12 +82,15 @@ impl Run<'_, '_> {
             Action::MoveLeader { to, .. } => writer.move_leader(*to, deadline).await?,
             Action::Defragment { id } => {
                 let start = Instant::now();
+                let (what, status) = copying(*id, view);
                 // It takes as long as the disk takes; only silence ends it.
-                writer.defragment(start + self.patience()).await?;
+                answered(self.ctx, &what, &status, writer.defragment(start + self.patience())).await?;
                 return Ok(self.freed(*id, view, start.elapsed()).await);
             }
             Action::Compact { revision, physical } => {
-                return match writer.compact(*revision, *physical, Instant::now() + self.patience()).await {
+                let what = format!("what came before revision {revision} is forgotten");
+                let compacted = writer.compact(*revision, *physical, Instant::now() + self.patience());
+                return match answered(self.ctx, &what, "the members free its space", compacted).await {
                     Err(error) if error.code() == "compacted" => {
                         let detail = "what came before it was forgotten already".to_owned();
                         Ok(Deed { detail, already: true, result: None })
@@ -140,6 +143,14 @@ impl Run<'_, '_> {
         let deed = self.freed(id, before, start.elapsed()).await;
         Ok(Deed { detail: format!("its answer was lost, and it serves again; {}", deed.detail), ..deed })
     }
+}
+
+/// Says what a defragmentation waits for, and how much it copies.
+fn copying(id: MemberId, view: &ClusterView) -> (String, String) {
+    let what = format!("{} has copied its database", label(view, id));
+    let size = view.get(id).and_then(MemberView::known).map(|status| (status.db_size, status.db_in_use));
+    let size = size.map(|(size, used)| format!("{} of {} are in use; ", Bytes(used), Bytes(size)));
+    (what, format!("{}it serves nothing meanwhile", size.unwrap_or_default()))
 }
 
 /// Says whether a server gives an answer only for a while. For some seconds after a change it refuses the next one, until it
