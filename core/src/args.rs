@@ -273,7 +273,6 @@ impl Takes {
 fn absent(kind: Kind) -> Value {
     match kind {
         Kind::Bool => Value::Bool(false),
-        Kind::List(_) => Value::List(Vec::new()),
         _ => Value::Null,
     }
 }

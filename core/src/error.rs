@@ -86,8 +86,11 @@ struct Inner {
     advice: Option<&'static str>,
     sent: Option<Sent>,
     changes: bool,
-    native: Option<Box<dyn Any + Send + Sync>>,
+    native: Option<Native>,
 }
+
+/// An error of a face's own.
+type Native = Box<dyn Any + Send + Sync>;
 
 impl<F: Fault> From<F> for Error {
     fn from(fault: F) -> Self {
@@ -230,20 +233,26 @@ impl Error {
         line
     }
 
-    /// Says whether this is a face's own error on its way through.
-    pub(crate) fn is_native(&self) -> bool {
-        self.0.native.is_some()
+    /// Takes a face's own error out, for whoever says more about it.
+    pub(crate) fn take_native(&mut self) -> Option<Native> {
+        self.0.native.take()
     }
 
-    /// Takes a face's own error out again.
-    pub fn into_native<N: Any>(mut self) -> std::result::Result<N, Error> {
-        match self.0.native.take().map(|native| native.downcast::<N>()) {
-            Some(Ok(native)) => Ok(*native),
-            Some(Err(other)) => {
-                self.0.native = Some(other);
-                Err(self)
+    /// Carries a face's own error beside this one, which says what became of the work that it ended.
+    pub(crate) fn with_native(mut self, native: Option<Native>) -> Self {
+        self.0.native = native;
+        self
+    }
+
+    /// Takes a face's own error out, and leaves what core says about it.
+    pub fn split_native<N: Any>(mut self) -> (Option<N>, Error) {
+        let native = self.0.native.take().map(|native| native.downcast::<N>());
+        match native {
+            Some(Ok(native)) => (Some(*native), self),
+            other => {
+                self.0.native = other.and_then(std::result::Result::err);
+                (None, self)
             }
-            None => Err(self),
         }
     }
 }

@@ -47,7 +47,7 @@ impl OpCommand {
         call: &EvaluatedCall,
         spans: &mut Spans,
     ) -> Result<PipelineData> {
-        let cancel = Cancel::new();
+        let cancel = plugin.orphaned.child_token();
         let interrupts = listen(engine, &cancel)?;
         let Given { args, flags, hooks } = read(self.entry, call, spans)?;
         let shell = Shell::new(engine)?;

@@ -1,7 +1,7 @@
 //! Core's errors as Nushell shows them.
 
 use etcdsh_core::error::Error;
-use nu_protocol::{Config, LabeledError, ShellError};
+use nu_protocol::{Config, LabeledError, ShellError, Span};
 
 use crate::call::Spans;
 use crate::value::to_nu;
@@ -9,18 +9,36 @@ use crate::value::to_nu;
 /// Turns an error of core's into one of Nushell's, with a label on the argument that it belongs to. An error that was
 /// Nushell's to begin with, from a closure or a configuration, comes out as it went in.
 pub fn labeled(error: Error, spans: &Spans) -> LabeledError {
-    let error = match error.into_native::<ShellError>() {
-        Ok(ShellError::LabeledError(own)) => return *own,
-        Ok(native) => return native.into(),
-        Err(error) => error,
+    let (native, error) = error.split_native::<ShellError>();
+    match native {
+        Some(native) => with_report(native, &error, spans),
+        None => own(&error, spans),
+    }
+}
+
+/// Adds to an error of Nushell's what became of the change that it ended.
+fn with_report(native: ShellError, error: &Error, spans: &Spans) -> LabeledError {
+    let mut labeled = match native {
+        ShellError::LabeledError(own) => *own,
+        native => native.into(),
     };
+    if error.report().is_some() {
+        let stopped = own(error, spans);
+        let help: Vec<String> = labeled.help.take().into_iter().chain([stopped.msg]).chain(stopped.help).collect();
+        labeled.help = Some(help.join("\n"));
+        labeled = report(error, spans.head()).into_iter().fold(labeled, LabeledError::with_inner);
+    }
+    labeled
+}
+
+fn own(error: &Error, spans: &Spans) -> LabeledError {
     let (label, span) = match error.argument().and_then(|argument| spans.of(argument)) {
         Some(span) => ("given here", span),
         None => ("in this call", spans.head()),
     };
     let message = error.to_string();
     let mut labeled = LabeledError::new(&message).with_code(format!("etcd::{}", error.code())).with_label(label, span);
-    let help: Vec<String> = error.help().into_iter().chain(facts(&error, &message)).collect();
+    let help: Vec<String> = error.help().into_iter().chain(facts(error, &message)).collect();
     if !help.is_empty() {
         labeled = labeled.with_help(help.join("\n"));
     }
@@ -30,13 +48,13 @@ pub fn labeled(error: Error, spans: &Spans) -> LabeledError {
             labeled = labeled.with_inner(LabeledError::new(cause));
         }
     }
-    if let Some(report) = error.report() {
-        let report = to_nu(report, span).to_parsable_string(", ", &Config::default());
-        let inner =
-            LabeledError::new(report).with_code("etcd::report").with_help("the details as data, for `from nuon`");
-        labeled = labeled.with_inner(inner);
-    }
-    labeled
+    report(error, span).into_iter().fold(labeled, LabeledError::with_inner)
+}
+
+/// Returns where things stand as data.
+fn report(error: &Error, span: Span) -> Option<LabeledError> {
+    let report = to_nu(error.report()?, span).to_parsable_string(", ", &Config::default());
+    Some(LabeledError::new(report).with_code("etcd::report").with_help("the details as data, for `from nuon`"))
 }
 
 /// Returns what the message does not say itself: where it came from, and what became of a change.
@@ -58,7 +76,6 @@ mod tests {
     use super::*;
     use etcdsh_core::args::BadArgument;
     use etcdsh_core::error::{Fault, Interrupted, Sent};
-    use nu_protocol::Span;
 
     const HEAD: Span = Span { start: 0, end: 9 };
     const FLAG: Span = Span { start: 10, end: 20 };

@@ -21,8 +21,10 @@ pub mod value;
 mod contract;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use etcdsh_core::blocking::Driver;
+use etcdsh_core::context::Cancel;
 use etcdsh_core::error::Result;
 use etcdsh_core::operation::Entry;
 use nu_plugin::{MsgPackSerializer, Plugin, PluginCommand, serve_plugin};
@@ -38,7 +40,23 @@ pub fn serve(catalogue: &'static [Entry]) {
         return;
     }
     log::start();
-    serve_plugin(&EtcdPlugin::of(catalogue), MsgPackSerializer);
+    let plugin = EtcdPlugin::of(catalogue);
+    watch_the_shell(&plugin.orphaned);
+    serve_plugin(&plugin, MsgPackSerializer);
+}
+
+/// How often it is looked whether Nushell is still there.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Cancels what is under way when Nushell has died: nobody would see how it ends, nor could anybody stop it.
+fn watch_the_shell(orphaned: &Cancel) {
+    let (orphaned, shell) = (orphaned.clone(), rustix::process::getppid());
+    std::thread::spawn(move || {
+        while rustix::process::getppid() == shell {
+            std::thread::park_timeout(LOOK);
+        }
+        orphaned.cancel();
+    });
 }
 
 /// The plugin. Nushell starts it twice to begin with, and may stop it whenever it is idle; so nothing is done before it is
@@ -47,11 +65,14 @@ pub struct EtcdPlugin {
     catalogue: &'static [Entry],
     driver: OnceLock<Driver>,
     members: MemberCache,
+    /// Cancelled when Nushell has died.
+    orphaned: Cancel,
 }
 
 impl EtcdPlugin {
     fn of(catalogue: &'static [Entry]) -> Self {
-        EtcdPlugin { catalogue, driver: OnceLock::new(), members: MemberCache::default() }
+        let (driver, members, orphaned) = (OnceLock::new(), MemberCache::default(), Cancel::new());
+        EtcdPlugin { catalogue, driver, members, orphaned }
     }
 
     pub(crate) fn driver(&self) -> Result<&Driver> {

@@ -1,5 +1,5 @@
-//! What a person who waits is told, on the terminal that Nushell runs on. Standard output belongs to Nushell, and where there is
-//! no terminal nobody waits.
+//! What a person who waits is told, on the terminal that Nushell runs on. Standard output belongs to Nushell. Where there is no
+//! terminal nobody waits, and a log gets the warnings.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,10 @@ impl Notices {
 
     /// Shows an event.
     pub fn show(&self, event: &Event) {
-        if let Some(mut progress) = self.progress() {
-            write(&progress.tell(event, width()));
+        match self.progress() {
+            Some(mut progress) => write(&progress.tell(event, width())),
+            None if matches!(event, Event::Warning { .. }) => write(&format!("{}\n", event.line())),
+            None => {}
         }
     }
 

@@ -126,6 +126,6 @@ mod tests {
     fn nushells_own_errors_come_out_whole() {
         let native = nu_protocol::ShellError::NushellFailed { msg: "boom".to_owned() };
         let error = Reader::default().read(NuValue::error(native.clone(), Span::test_data())).unwrap_err();
-        assert_eq!(error.into_native::<nu_protocol::ShellError>().unwrap(), native);
+        assert_eq!(error.split_native::<nu_protocol::ShellError>().0.unwrap(), native);
     }
 }

@@ -14,17 +14,38 @@ pub const KIND: &str = "EtcdError";
 /// A result of the engine's.
 pub type Thrown<T> = Result<T, Box<EvalAltResult>>;
 
-/// Turns an error of core's into one of the engine's. What a callback threw comes out as it was thrown.
+/// Turns an error of core's into one of the engine's. What a callback threw comes out as it was thrown, and a map with what
+/// became of the change that it ended; what is no map becomes one.
 pub fn throw(error: Error, session: &Session, place: Option<&NativeCallContext<'_>>) -> Box<EvalAltResult> {
-    let error = match error.into_native::<Box<EvalAltResult>>() {
-        Ok(own) => return own,
-        Err(error) => error,
-    };
+    let (native, error) = error.split_native::<Box<EvalAltResult>>();
+    match native {
+        Some(own) if error.report().is_none() || Stop::of(&own).is_some() => return own,
+        Some(own) => return with_report(&own, to_map(&error, place)),
+        None => {}
+    }
     if error.code() == "interrupted" && session.interrupt.is_cancelled() {
         let tells = error.report().is_some() || error.outcome().is_some();
         return Stop::Interrupted(tells.then(|| to_map(&error, place))).raise();
     }
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from_map(to_map(&error, place)), Position::NONE))
+}
+
+/// Adds to what a callback threw what became of the change that it ended.
+fn with_report(own: &EvalAltResult, told: Map) -> Box<EvalAltResult> {
+    let thrown = match own.unwrap_inner() {
+        EvalAltResult::ErrorRuntime(thrown, _) => thrown.clone(),
+        other => other.to_string().into(),
+    };
+    let map = match thrown.clone().try_cast::<Map>() {
+        Some(mut map) => {
+            for (name, value) in told {
+                map.entry(name).or_insert(value);
+            }
+            map
+        }
+        None => Map::from_iter([("thrown".into(), thrown)]).into_iter().chain(told).collect(),
+    };
+    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from_map(map), Position::NONE))
 }
 
 /// Throws a problem of this face's own.

@@ -133,6 +133,7 @@ impl<C: Change> Operation for Changing<C> {
         if let Some(OnHosts { hands, names }) = &on_hosts {
             view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
+        view.facts.taken_down = ctx.memory().and_then(|memory| memory.taken_down(&view));
         let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
         let came_true = ctx.memory().and_then(|memory| memory.came_true(C::CARD.name, &view));
         let mut plan = came_true.map_or_else(|| C::plan(&view, args), Ok)?;
@@ -165,7 +166,7 @@ pub(crate) async fn look_at_hosts(
 }
 
 /// Holds that the hosts will take a start configuration, before anything is stopped for it.
-async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
+pub(crate) async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
     for step in plan.steps.iter().filter(|_| !hands.closure()) {
         if let Action::StartMember { name, .. } = &step.action
             && let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)?

@@ -131,6 +131,8 @@ impl ClusterView {
             }
             Action::SetDataAside { name, .. } => next.on_host(name, |host| host.data = Data::None),
             Action::StartMember { name, peer_urls } => next.start(name, peer_urls),
+            // Its restart is what brings it back.
+            Action::RestartMember { id, .. } if self.facts.taken_down == Some(*id) => next.serve(*id),
             Action::DisarmAlarm { id, kind } => next.alarms.retain(|a| a.member_id != *id || a.kind != *kind),
             // What comes and goes leaves the cluster as it was; the guards look at the time in between themselves.
             _ => {}
@@ -153,17 +155,21 @@ impl ClusterView {
     }
 
     fn start(&mut self, name: &str, peer_urls: &[String]) {
-        let like = self.leader().and_then(MemberView::known).cloned();
-        let (Some(found), Some(like)) = (self.at(peer_urls), like) else { return };
+        let Some(found) = self.at(peer_urls) else { return };
         let (id, cluster) = (found.member.id, self.cluster_id);
-        let status = Status { member_id: id, is_learner: found.member.is_learner, ..like };
+        self.serve(id);
+        self.change(id, |m| name.clone_into(&mut m.member.name));
+        self.on_host(name, |host| (host.process, host.data) = (Process::Running, Data::Of { member: id, cluster }));
+    }
+
+    /// Lets a member serve as the leader does.
+    fn serve(&mut self, id: MemberId) {
+        let Some(like) = self.leader().and_then(MemberView::known).cloned() else { return };
         self.change(id, |m| {
-            name.clone_into(&mut m.member.name);
-            m.status = Some(Ok(status));
+            m.status = Some(Ok(Status { member_id: id, is_learner: m.member.is_learner, ..like }));
             m.serializable = Some(Ok(()));
             m.linearizable = (!m.member.is_learner).then_some(Ok(()));
         });
-        self.on_host(name, |host| (host.process, host.data) = (Process::Running, Data::Of { member: id, cluster }));
     }
 
     fn on_host(&mut self, name: &str, change: impl FnOnce(&mut HostView)) {

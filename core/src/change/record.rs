@@ -10,7 +10,7 @@ use crate::change::journal::folder;
 use crate::change::plan::{Action, Plan};
 use crate::change::view::ClusterView;
 use crate::error::{Fault, Result, suggest};
-use crate::id::ClusterId;
+use crate::id::{ClusterId, MemberId};
 
 crate::choice! {
     /// How a run stands.
@@ -243,6 +243,8 @@ pub struct Memory {
     /// What it had planned.
     planned: Vec<Action>,
     done: Vec<Json>,
+    /// The restart that was begun last.
+    restart: Option<Action>,
 }
 
 impl Memory {
@@ -251,9 +253,13 @@ impl Memory {
         let planned = run.planned.iter().map(Action::deserialize).collect::<Result<_, _>>();
         // Who does not understand the plan cannot say that it has come true.
         let planned = planned.unwrap_or_default();
-        let mut memory = Memory { run: run.id.clone(), cluster_id: run.cluster_id, planned, done: Vec::new() };
+        let mut memory =
+            Memory { run: run.id.clone(), cluster_id: run.cluster_id, planned, done: Vec::new(), restart: None };
         let mut next = Some(run.clone());
         while let Some(run) = next {
+            let begun = run.steps.iter().rev().map(|step| Action::deserialize(&step.action));
+            let mut restarts = begun.flatten().filter(|action| matches!(action, Action::RestartMember { .. }));
+            memory.restart = memory.restart.or_else(|| restarts.next());
             let done = run.steps.into_iter().filter(|step| step.outcome.as_deref() == Some("done"));
             memory.done.extend(done.map(|step| step.action));
             next = run.resumes.and_then(|id| RunRecord::read(&folder(state).join(format!("{id}.jsonl"))));
@@ -268,6 +274,12 @@ impl Memory {
         let reason = || format!("the run {} had planned it", self.run);
         let again = |plan: Plan, action: &Action| plan.then(action.clone(), reason());
         all.then(|| self.planned.iter().fold(Plan::new(operation, view), again))
+    }
+
+    /// Returns the member that was being restarted last, where it does not serve: it is down since, and by us.
+    pub fn taken_down(&self, view: &ClusterView) -> Option<MemberId> {
+        let id = self.restart.as_ref()?.target()?;
+        view.get(id).filter(|member| !member.serves()).map(|_| id)
     }
 
     /// Says whether an action was done before.

@@ -2,7 +2,32 @@
 
 use crate::change::guard::Refused;
 use crate::error::{Error, Fault, Interrupted, Sent};
+use crate::rpc::AlarmKind;
 use crate::value::{Record, Value};
+
+/// A member that was to be healthy has an alarm.
+#[derive(Debug, thiserror::Error)]
+#[error("{member} has the alarm {}", alarm.word().to_uppercase())]
+pub struct Alarmed {
+    pub(crate) member: String,
+    pub(crate) alarm: AlarmKind,
+}
+
+impl Fault for Alarmed {
+    fn code(&self) -> &'static str {
+        "member_alarmed"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self.alarm {
+            AlarmKind::NoSpace => {
+                "its database has outgrown the quota, as after many old values were copied: `space recover` makes room"
+                    .to_owned()
+            }
+            _ => "`hash` shows whose data differ; `member replace` makes a new member of it".to_owned(),
+        })
+    }
+}
 
 /// A change ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +36,8 @@ pub struct Stopped {
     pub(crate) operation: String,
     pub(crate) done: usize,
     pub(crate) of: usize,
+    /// Whether a closure does what is done on hosts.
+    pub(crate) by_closure: bool,
     pub(crate) report: Option<Value>,
     pub(crate) source: Error,
 }
@@ -30,11 +57,12 @@ impl Fault for Stopped {
 
     fn help(&self) -> Option<String> {
         let help = match (self.source.help(), self.source.code() == Interrupted::CODE) {
-            (_, true) => Some("nothing is half-done; run it again to go on from what is there".to_owned()),
+            (_, true) => Some("run it again to go on from what is there".to_owned()),
             (help, _) => help,
         };
         let on = self.run().filter(|_| self.of > 1 || help.is_none());
-        let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`"));
+        let closure = if self.by_closure { ", with the same closure behind it" } else { "" };
+        let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`{closure}"));
         let both: Vec<String> = help.into_iter().chain(on).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }
@@ -344,7 +372,14 @@ mod tests {
         let stopped = |of: usize| {
             let report = record([("journal", Value::from("/changes/20261126T031500Z-defrag-87b8.jsonl"))]);
             let source = NobodyToAsk.into();
-            Error::from(Stopped { operation: "defrag".to_owned(), done: 1, of, report: Some(report), source })
+            Error::from(Stopped {
+                operation: "defrag".to_owned(),
+                done: 1,
+                of,
+                by_closure: false,
+                report: Some(report),
+                source,
+            })
         };
         let said = [stopped(3).help(), stopped(1).help()].map(Option::unwrap_or_default).join("\n");
         insta::assert_snapshot!(said, @"

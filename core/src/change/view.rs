@@ -127,6 +127,8 @@ pub struct Facts {
     pub copy_speed: Option<i64>,
     /// What eats the space, for a person.
     pub eater: Option<String>,
+    /// The member that the run which is gone on with had taken down, and that does not serve.
+    pub taken_down: Option<MemberId>,
 }
 
 /// Who starts and stops the processes of members.

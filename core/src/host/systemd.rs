@@ -234,6 +234,11 @@ impl Driver {
             // A file that is not there, or that may not be read, says nothing here.
             texts.push((file.to_owned(), read_text(ctx, &self.machine, file).await.unwrap_or_default()));
         }
+        let dir = flags::value(&line, "data-dir").or_else(|| texts.iter().rev().find_map(|(_, text)| data_dir(text)));
+        if let Some(dir) = dir.filter(|dir| !dir.starts_with('$') && dir.trim_end_matches('/') != self.dirs.data) {
+            let why = format!("its data dir is {dir}, not {}", self.dirs.data);
+            return Err(deaf(why, "correct data_dir in the profile").into());
+        }
         for (place, text) in &texts {
             if let Some(word) = hidden(text) {
                 let why = format!("{place} has {word}, which wins over the environment");
@@ -257,6 +262,13 @@ impl Driver {
         write_text(&self.machine, &format!("{folder}/{DROP_IN}"), &drop_in).await?;
         self.machine.act(&["systemctl", "--no-ask-password", "daemon-reload"]).await.map(drop)
     }
+}
+
+/// Finds the data dir in an environment.
+fn data_dir(text: &str) -> Option<&str> {
+    let words = text.lines().filter(|line| !line.trim_start().starts_with(['#', ';']));
+    let mut words = words.flat_map(|line| line.split_whitespace()).map(|word| word.trim_matches(['"', '\'']));
+    words.find_map(|word| word.strip_prefix("ETCD_DATA_DIR=")).map(|dir| dir.trim_matches(['"', '\'']))
 }
 
 /// Finds in an environment what etcd would take before its variables.
@@ -306,6 +318,15 @@ mod tests {
         assert_eq!(seen.command_line(), ["/usr/bin/etcd", "--name", "infra1", "$ARGS"]);
         assert_eq!(seen.env_files(), ["/etc/default/etcd", "/run/x.env"]);
         assert_eq!((seen.pid(), seen.state(), seen.process()), ("7", "active (running)".to_owned(), Process::Running));
+    }
+
+    #[rstest]
+    #[case("ETCD_NAME=a\nETCD_DATA_DIR=\"/var/lib/etcd\"\n", Some("/var/lib/etcd"))]
+    #[case("ETCD_NAME=a ETCD_DATA_DIR=/x ETCD_DEBUG=true", Some("/x"))]
+    #[case("\"ETCD_DATA_DIR=/x\"", Some("/x"))]
+    #[case("# ETCD_DATA_DIR=/x\nMY_ETCD_DATA_DIR=/y", None)]
+    fn a_data_dir_is_found_in_an_environment(#[case] text: &str, #[case] dir: Option<&str>) {
+        assert_eq!(data_dir(text), dir);
     }
 
     #[rstest]

@@ -5,7 +5,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::guard::{Refusal, approve};
 use crate::change::report::{PlannedStep, count, plan_table};
 use crate::change::server;
-use crate::change::{Action, Change, ClusterView, Depth, Hands, Plan, look_at_hosts, observe};
+use crate::change::{Action, Change, ClusterView, Depth, Hands, Plan, look_at_hosts, observe, ready};
 use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
@@ -102,7 +102,12 @@ impl Operation for CanDo {
             let names = [args.member.0.clone()];
             view.hosting = look_at_hosts(ctx, &view, Hands::default(), &names).await?;
         }
-        judge(&view, args)
+        let can = judge(&view, Args { member: args.member.clone(), ..args })?;
+        if args.action == What::Replace {
+            // What the hosts do not take is refused by the change too, before anything is done.
+            ready(ctx, &plan(&view, args.action, &args.member)?, Hands::default()).await?;
+        }
+        Ok(can)
     }
 }
 
@@ -154,7 +159,7 @@ fn plan(view: &ClusterView, action: What, member: &MemberRef) -> Result<Plan> {
             replace::MemberReplace::plan(view, args)
         }
         What::Defrag => {
-            let args = defrag::Args { members: vec![member.clone()], rule: None, quota: None };
+            let args = defrag::Args { members: Some(vec![member.clone()]), rule: None, quota: None };
             defrag::Defrag::plan(view, args).map_err(|error| error.for_argument("member"))
         }
         What::MoveLeader => LeaderMove::plan(view, MoveArgs { member: Some(member.clone()) }),

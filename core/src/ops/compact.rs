@@ -80,6 +80,10 @@ impl Change for Compact {
                 .into());
             }
         };
+        if args.revision.is_some_and(|revision| revision < 1) {
+            let problem = format!("is {revision}, and revisions begin at 1");
+            return Err(BadArgument::invalid("revision", problem, "give the oldest revision that is to stay").into());
+        }
         if revision > newest {
             let problem = format!("is {revision}, and the newest is {newest}");
             return Err(BadArgument::invalid("revision", problem, "give one that the cluster has reached").into());

@@ -16,7 +16,7 @@ args! {
     /// Whose databases.
     pub struct Args() {
         /// Only these members: names, ids in hex, or URLs.
-        members: Vec<MemberRef>,
+        members: Option<Vec<MemberRef>>,
         /// Only members for which this holds, for example `db_free > 200MB && db_free / db_size > 0.4`.
         rule: Option<Rule>,
         /// The quota of the databases, for a rule that needs it where the servers do not tell it (before 3.6).
@@ -58,9 +58,9 @@ impl Change for Defrag {
 
     fn plan(view: &ClusterView, Args { members, rule, quota }: Args) -> Result<Plan> {
         let mut plan = Plan::new(Self::CARD.name, view);
-        let chosen = order(view, &members)?;
+        let chosen = order(view, members.as_deref())?;
         // A learner is defragmented only when it is named, and the guard says then that etcd does not do it.
-        let chosen = chosen.into_iter().filter(|m| !members.is_empty() || !m.member.is_learner);
+        let chosen = chosen.into_iter().filter(|m| members.is_some() || !m.member.is_learner);
         for member in chosen {
             if let Some(rule) = &rule
                 && !rule.holds(&Variables::of(view, member, quota))?

@@ -19,7 +19,7 @@ args! {
         restart: Option<Hook>,
     ) {
         /// Only these members: names, ids in hex, or URLs.
-        members: Vec<MemberRef>,
+        members: Option<Vec<MemberRef>>,
         /// For how long a restarted member must have served before the next one is taken.
         settle: Elapsed = "5s",
     }
@@ -61,7 +61,7 @@ impl Change for RollingRestart {
     }
 
     fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
-        let members = order(view, &args.members)?;
+        let members = order(view, args.members.as_deref())?;
         let mut plan = Plan::new(Self::CARD.name, view);
         for member in members {
             let (id, name) = (member.member.id, member.member.name.clone());
@@ -74,16 +74,20 @@ impl Change for RollingRestart {
     }
 }
 
-/// Returns the members that are meant: learners, which nobody misses, then followers, and the leader last.
-pub(crate) fn order<'v>(view: &'v ClusterView, wanted: &[MemberRef]) -> Result<Vec<&'v MemberView>> {
+/// Returns the members that are meant: whom a run before this had taken down, learners, which nobody misses, then followers, and
+/// the leader last.
+pub(crate) fn order<'v>(view: &'v ClusterView, wanted: Option<&[MemberRef]>) -> Result<Vec<&'v MemberView>> {
     let mut members: Vec<&MemberView> = view.members.iter().filter(|m| m.member.started()).collect();
-    if !wanted.is_empty() {
+    if let Some(wanted) = wanted {
         let ids = wanted.iter().map(|member| Ok(find(view, member)?.member.id)).collect::<Result<Vec<_>>>();
         let ids = ids.map_err(|error| error.for_argument("members"))?;
         members.retain(|m| ids.contains(&m.member.id));
     }
     let leader = view.leader().map(|m| m.member.id);
-    members.sort_by_key(|m| (Some(m.member.id) == leader, !m.member.is_learner));
+    members.sort_by_key(|m| {
+        let id = Some(m.member.id);
+        (id == leader, id != view.facts.taken_down, !m.member.is_learner)
+    });
     if members.is_empty() {
         let help = "`member list` shows which members have started";
         return Err(BadArgument::invalid("members", "names nobody who has started", help).into());
@@ -130,9 +134,9 @@ mod tests {
             hosting: Default::default(),
             facts: Default::default(),
         };
-        let ordered: Vec<_> = order(&view, &[]).unwrap().into_iter().map(|m| m.member.name.as_str()).collect();
+        let ordered: Vec<_> = order(&view, None).unwrap().into_iter().map(|m| m.member.name.as_str()).collect();
         assert_eq!(ordered, ["infra1"]);
-        let wrong = order(&view, &[MemberRef("2".to_owned())]).map(drop).unwrap_err();
+        let wrong = order(&view, Some(&[MemberRef("2".to_owned())])).map(drop).unwrap_err();
         insta::assert_snapshot!(crate::tests::shown([wrong]), @r"
         invalid_argument (members): the argument members names nobody who has started
           help: `member list` shows which members have started

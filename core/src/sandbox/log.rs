@@ -22,9 +22,15 @@ pub(super) fn lines(path: &Path, from: u64) -> Vec<String> {
     read().unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
 }
 
+/// What etcd logs when it starts, by either of its loggers.
+const STARTS: [&str; 2] = ["starting an etcd server", "etcdmain: etcd Version:"];
+
 /// Returns what a reader wants to see of the end: the last lines, each as its message; after a panic, the lines up to the one
 /// that says why, without the stack trace.
 pub(crate) fn end(lines: &[String], count: usize) -> Vec<String> {
+    // A file may hold what earlier processes said, and why one of them ended is not why this one did.
+    let start = lines.iter().rposition(|line| STARTS.iter().any(|mark| line.contains(mark))).unwrap_or_default();
+    let lines = lines.get(start..).unwrap_or_default();
     // etcd logs why it gives up, and often panics then with less to say; a panic that is a mistake is not logged.
     let logged = lines.iter().rposition(|line| matches!(level(line).as_deref(), Some("fatal" | "panic")));
     let why = logged.or_else(|| lines.iter().rposition(|line| line.starts_with("panic: ")));
@@ -50,6 +56,16 @@ fn message(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_an_earlier_process_died_of_is_not_told() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let died = "{\"level\":\"panic\",\"msg\":\"tocommit(9) is out of range\"}";
+        let starts = "{\"level\":\"info\",\"msg\":\"starting an etcd server\"}";
+        let closed = "{\"level\":\"info\",\"msg\":\"closed etcd server\"}";
+        assert_eq!(super::end(&lines(&format!("{starts}\n{died}")), 1), ["tocommit(9) is out of range"]);
+        assert_eq!(super::end(&lines(&format!("{starts}\n{died}\n{starts}\n{closed}")), 1), ["closed etcd server"]);
+    }
+
     use super::*;
     use rstest::rstest;
 

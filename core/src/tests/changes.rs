@@ -199,7 +199,7 @@ fn of_plans() {
     invalid_argument (peer_urls): the argument peer_urls is empty
       help: give URLs such as https://host:2380, each with its scheme and port
     invalid_argument (name): the argument name cannot be "infra 4"
-      help: give a name without blanks, commas and equals signs
+      help: give a name without blanks, commas, equals signs, quotes and slashes, such as infra4
     invalid_argument (peer_urls): the argument peer_urls has "a:2380" without a scheme
       help: give URLs such as https://host:2380, each with its scheme and port
     invalid_argument (peer_urls): the argument peer_urls has "ftp://a:1" with the scheme "ftp"
@@ -211,8 +211,14 @@ fn of_plans() {
 
 #[test]
 fn of_what_was_begun() {
-    let stopped =
-        |source: Error| Stopped { operation: "member remove".to_owned(), done: 1, of: 2, report: None, source };
+    let stopped = |source: Error| Stopped {
+        operation: "member remove".to_owned(),
+        done: 1,
+        of: 2,
+        by_closure: false,
+        report: None,
+        source,
+    };
     let lost = crate::change::view::Failure {
         code: "connection_lost",
         message: "http://10.0.0.1:2379: the connection was lost before the answer".to_owned(),
@@ -234,7 +240,7 @@ fn of_what_was_begun() {
     insta::assert_snapshot!(format!("{}{}", shown(errors), outcomes.join("\n")), @r"
     interrupted: member remove stopped after 1 of 2 steps
       because: interrupted
-      help: nothing is half-done; run it again to go on from what is there
+      help: run it again to go on from what is there
     outcome_unknown: member remove stopped after 1 of 2 steps
       because: the answer to remove_member was lost, and the cluster does not show it
       because: http://10.0.0.1:2379: the connection was lost before the answer

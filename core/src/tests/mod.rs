@@ -4,6 +4,7 @@
 mod arguments;
 mod changes;
 mod hosts;
+mod mistakes;
 mod procedures;
 mod sandboxes;
 

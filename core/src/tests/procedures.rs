@@ -15,16 +15,16 @@ use crate::rpc::{Alarm, AlarmKind};
 use crate::tests::shown;
 use crate::units::Elapsed;
 
-fn url(id: u64) -> String {
+pub(super) fn url(id: u64) -> String {
     format!("http://10.0.0.{id}:2380")
 }
 
-fn host(id: u64, process: Process, data: Data) -> HostSeen {
+pub(super) fn host(id: u64, process: Process, data: Data) -> HostSeen {
     let view = HostView { name: format!("infra{id}"), process, data };
     HostSeen { view, peer_urls: Some(vec![url(id)]), about: "a host".to_owned() }
 }
 
-fn of(member: u64) -> Data {
+pub(super) fn of(member: u64) -> Data {
     Data::Of { member: MemberId(member), cluster: ClusterId(1) }
 }
 
@@ -41,7 +41,7 @@ fn view(members: Vec<MemberView>, hosts: Vec<HostSeen>) -> ClusterView {
 }
 
 /// Two healthy voters, and a second member as it is given.
-fn with(second: Option<MemberView>, host_of_it: HostSeen) -> ClusterView {
+pub(super) fn with(second: Option<MemberView>, host_of_it: HostSeen) -> ClusterView {
     let mut members = vec![member(1, State::Healthy, false, Some(1), 0), member(3, State::Healthy, false, Some(1), 0)];
     members.extend(second);
     view(members, vec![host(1, Process::Running, of(1)), host_of_it, host(3, Process::Running, of(3))])
@@ -57,7 +57,7 @@ fn again(id: u64, state: State, learner: bool) -> MemberView {
     view
 }
 
-fn args(member: &str) -> Args {
+pub(super) fn args(member: &str) -> Args {
     Args { member: MemberRef(member.to_owned()), name: None, peer_urls: vec![], snapshot: None, host: None }
 }
 
@@ -197,8 +197,8 @@ fn without_somebody_to_do_it_nothing_is_planned() {
     let members = vec![member(1, State::Healthy, false, Some(1), 0), member(2, State::Down, false, Some(1), 0)];
     let nobody = view(members, vec![]);
     let plan = |args: Args| MemberReplace::plan(&nobody, args).map(drop).unwrap_err();
-    let restart = rolling_restart::Args { restart: None, members: vec![], settle: Elapsed(0) };
-    let wrong = rolling_restart::Args { members: vec![MemberRef("infra9".to_owned())], ..restart.clone() };
+    let restart = rolling_restart::Args { restart: None, members: None, settle: Elapsed(0) };
+    let wrong = rolling_restart::Args { members: Some(vec![MemberRef("infra9".to_owned())]), ..restart.clone() };
     let mut unstarted = nobody.clone();
     unstarted.members.push(member(7, State::Unstarted, true, Some(1), 0));
     let nameless = MemberReplace::plan(&unstarted, args("7")).map(drop).unwrap_err();
@@ -232,7 +232,7 @@ fn without_somebody_to_do_it_nothing_is_planned() {
 fn followers_are_restarted_before_the_leader() {
     let members = (1..=3).map(|id| member(id, State::Healthy, false, Some(2), 0)).collect();
     let all = view(members, (1..=3).map(|id| host(id, Process::Running, of(id))).collect());
-    let restart = || rolling_restart::Args { restart: None, members: vec![], settle: Elapsed(0) };
+    let restart = || rolling_restart::Args { restart: None, members: None, settle: Elapsed(0) };
     let plan = RollingRestart::plan(&all, restart()).unwrap();
     let steps: Vec<String> = plan
         .steps
@@ -246,7 +246,7 @@ fn followers_are_restarted_before_the_leader() {
     restart_member infra2 (2): it led when this was planned, so it is the last
     ");
     assert!(approve(plan, &all, &[]).is_ok());
-    let only = rolling_restart::Args { members: vec![MemberRef("infra3".to_owned())], ..restart() };
+    let only = rolling_restart::Args { members: Some(vec![MemberRef("infra3".to_owned())]), ..restart() };
     assert_eq!(words(&RollingRestart::plan(&all, only).unwrap()), "restart_member");
 }
 

@@ -129,6 +129,10 @@ impl<'de> de::Deserializer<'de> for Tree {
     ) -> Result<V::Value, BadArgument> {
         let coerced = match name {
             "$bytes" => parse_size(&self.0).ok_or_else(|| self.mismatch("a size such as 512, \"10MB\" or \"1MiB\""))?,
+            "$elapsed" if matches!(self.0, Value::Elapsed(span) if span < 0) => {
+                let (expected, found) = ("a duration such as \"30s\"".to_owned(), "a negative one".to_owned());
+                return Err(BadArgument::Type { name: None, expected, found });
+            }
             "$elapsed" => parse_elapsed(&self.0)
                 .ok_or_else(|| self.mismatch("a duration such as \"250ms\", \"30s\" or \"5min\""))?,
             "$time" => parse_time(&self.0).ok_or_else(|| self.mismatch("a time such as \"2024-05-06T07:08:09Z\""))?,
@@ -152,7 +156,9 @@ impl<'de> de::Deserializer<'de> for Tree {
     fn deserialize_seq<V: de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, BadArgument> {
         match self.0 {
             Value::List(v) => visitor.visit_seq(Items(v.into_iter())),
-            Value::Record(_) | Value::Null => Err(self.mismatch("a list")),
+            // A list that is left out is empty, unless it may be told apart from an empty one.
+            Value::Null => visitor.visit_seq(Items(Vec::new().into_iter())),
+            Value::Record(_) => Err(self.mismatch("a list")),
             // A single value where several may stand is a list of one.
             single => visitor.visit_seq(Items(vec![single].into_iter())),
         }

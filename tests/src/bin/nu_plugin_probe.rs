@@ -146,7 +146,7 @@ impl Operation for Ask {
 
     async fn run(ctx: &Context<'_>, AskArgs { hook, times }: AskArgs) -> Result<Vec<Answered>> {
         let ask = |number| {
-            ctx.emit(&Event::Warning { message: "nobody reads this where there is no terminal".to_owned() });
+            ctx.emit(&Event::Warning { message: "a log gets this where there is no terminal".to_owned() });
             let answer = ctx.call(hook, &Answered { number, answer: None })?;
             Ok(Answered { number, answer: Some(answer) })
         };

@@ -25,6 +25,12 @@ fn add(cluster: &Running, name: &str, peer_url: &str) -> (MemberId, StartConfigu
 }
 
 fn promote(cluster: &Running, name: &str) {
+    // Its process runs before the others know its name.
+    until("it has told its name", || {
+        let members = cluster.call("member list", json!({})).map_err(|error| format!("{error:?}"))?;
+        let known = members.as_array().unwrap().iter().any(|member| member["name"] == name);
+        if known { Ok(()) } else { Err(members.to_string()) }
+    });
     cluster.call("member promote", json!({ "member": name, "wait": "1min" })).unwrap();
     serves(cluster, name);
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use etcdsh_core::context::Cancel;
 use etcdsh_core::event::Event;
-use etcdsh_tests::{MATRIX, Running, column, json as to_json, record, side_by_side};
+use etcdsh_tests::{Ended, MATRIX, Running, column, json as to_json, record, side_by_side};
 use serde_json::json;
 
 use crate::failing::describe;
@@ -67,5 +67,27 @@ fn a_replacement_that_was_interrupted_on_a_host_is_gone_on_with() {
             healthy(&cluster, 3);
             assert_ne!(ids(&cluster)["infra2"], old["infra2"]);
         }
+    });
+}
+
+/// The program was killed between the stop and the start of a member: a driver does both within one step.
+#[test]
+fn a_member_that_was_left_down_by_a_restart_is_brought_back_first() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = start(turn.version, turn.options);
+        let before = pids(&cluster);
+        let args = json!({ "settle": "1s" });
+        assert_eq!(cluster.crash("sandbox", &["intent"], Some(1), "rolling-restart", &args), Ended::Crashed);
+        let runs = cluster.call("change list", json!({})).unwrap();
+        let shown = cluster.call("change show", json!({ "id": runs[0]["id"] })).unwrap();
+        let name = shown["steps"][0]["action"]["name"].as_str().unwrap().to_owned();
+        cluster.kill(&[&name]);
+        // Whoever does not know about it takes nobody else away.
+        let error = cluster.call("rolling-restart", args).unwrap_err();
+        assert_eq!(error.code(), "others_unhealthy", "{}", describe(&error));
+        resume(&cluster);
+        healthy(&cluster, 3);
+        let after = pids(&cluster);
+        assert!(after.iter().all(|(name, pid)| before[name] != *pid), "{before:?} {after:?}");
     });
 }

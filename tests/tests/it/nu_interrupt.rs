@@ -99,3 +99,45 @@ fn calls_run_side_by_side() {
     interrupt(&child);
     Said::within(child, SOON);
 }
+
+/// Nobody would see how it ends, and nobody could stop it.
+#[test]
+fn when_nushell_is_killed_the_change_stops_at_a_safe_point() {
+    let cluster = Running::three("3.6").unwrap();
+    let mut child =
+        start(&cluster, "nu_plugin_etcd", "etcd rolling-restart --profile sandbox --settle 2min --wait 5min");
+    let state = || cluster.call("change list", serde_json::json!({})).unwrap()[0].clone();
+    until("a member is being restarted", || match state() {
+        run if run["state"] == "running" && run["steps"].as_i64() > Some(1) => Ok(()),
+        run => Err(run.to_string()),
+    });
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    until("the run has stopped", || match state() {
+        run if run["state"] == "stopped" => Ok(()),
+        run => Err(run.to_string()),
+    });
+    until("all members serve", || match cluster.call("quorum", serde_json::json!({})) {
+        Ok(quorum) if quorum["verdict"] == "healthy" => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn an_empty_list_of_members_means_nobody() {
+    let cluster = Running::three("3.6").unwrap();
+    let caught = cluster.caught(
+        "etcd rolling-restart --profile sandbox --dry-run --members (etcd health --profile sandbox | where verdict == down | get name)",
+    );
+    assert_eq!(caught.code, "etcd::invalid_argument", "{caught:?}");
+    assert!(caught.details["msg"].as_str().unwrap().contains("members names nobody"), "{caught:?}");
+}
+
+#[test]
+fn warnings_are_told_without_a_terminal_too() {
+    let cluster = Running::three("3.6").unwrap();
+    let said = cluster.nu("etcd rolling-restart --profile sandbox --members [infra2] --settle 0sec {|m| 17} | get ok");
+    assert!(said.status.success() && said.out.contains("true"), "{said:?}");
+    let warning = "warning: infra2: it was not seen to be away within";
+    assert!(said.err.contains(warning) && said.err.contains("nothing shows that it was restarted"), "{said:?}");
+}

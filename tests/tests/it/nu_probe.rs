@@ -106,7 +106,7 @@ fn a_program_that_fails_in_a_closure_fails_the_closure(#[case] closure: &str) {
 fn what_a_program_in_a_closure_prints_is_its_answer() {
     let said = Home::new().probe("etcd ask --hook {|row| ^sh -c 'echo out; echo told >&2' } | to json --raw");
     assert_eq!(said.json(), json!([{"number": 1, "answer": "out\n"}]));
-    assert_eq!(said.err, "told\n");
+    assert_eq!(said.err, "warning: a log gets this where there is no terminal\ntold\n");
 }
 
 #[test]
@@ -154,8 +154,11 @@ fn a_panic_is_an_error_and_ends_no_other_call() {
 }
 
 #[test]
-fn nothing_is_said_where_nobody_listens() {
+fn only_warnings_are_said_where_nobody_waits() {
     let said = Home::new().probe("etcd ask --hook {|row| 1 } | to json --raw");
     assert!(said.status.success());
-    assert_eq!(said.err, "", "progress belongs on a terminal only");
+    assert_eq!(
+        said.err, "warning: a log gets this where there is no terminal\n",
+        "progress belongs on a terminal only"
+    );
 }

@@ -74,6 +74,48 @@ fn second_operator(cluster: &Running) {
     assert_eq!(cluster.etcdctl(&["get", "etcdsh/change"]), "", "the right was given back");
 }
 
+/// Both want to replace the same broken member; the second one has planned it before the first one was done.
+#[test]
+fn two_operators_do_not_replace_each_others_new_member() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = &start(turn.version, turn.options);
+        cluster.call("sandbox break", json!({ "member": "infra2", "how": "stale-data" })).unwrap();
+        let old = ids(cluster);
+        let (planned, waits) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (go, goes) = mpsc::channel::<()>();
+            let first = scope.spawn(move || {
+                let held = Cell::new(false);
+                let hold = |event: &Event| {
+                    if matches!(event, Event::Step { .. }) && !held.replace(true) {
+                        planned.send(()).unwrap();
+                        goes.recv_timeout(Duration::from_secs(60)).unwrap();
+                    }
+                };
+                told(cluster, "member replace", json!({ "member": "infra2" }), &hold)
+            });
+            waits.recv_timeout(Duration::from_secs(60)).unwrap();
+            let told_to_go = Cell::new(false);
+            // It waits for the right, so it has made its plan.
+            let second = told(cluster, "member replace", json!({ "member": "infra2" }), &|event| {
+                if matches!(event, Event::Waiting { what, .. } if what.starts_with("no other change"))
+                    && !told_to_go.replace(true)
+                {
+                    go.send(()).unwrap();
+                }
+            });
+            assert!(told_to_go.get(), "it did not wait: {second:?}");
+            assert_eq!(first.join().unwrap().unwrap()["ok"], true);
+            let error = second.unwrap_err();
+            assert_eq!(error.code(), "stale_plan", "{}", describe(&error));
+        });
+        // Nobody has touched the new member.
+        healthy(cluster, 3);
+        let new = ids(cluster);
+        assert!(new.len() == 3 && new["infra2"] != old["infra2"], "{new:?}");
+    });
+}
+
 #[test]
 fn the_right_of_a_holder_that_was_killed_is_taken_over_at_once() {
     side_by_side(MATRIX, |turn| taken_over(&start(turn.version, turn.options)));

@@ -93,6 +93,9 @@ fn a_closure_restarts_members(#[values("nu", "rhai", "rhai with its options firs
     assert_eq!(cluster.call("change resume", json!({ "id": run["id"] })).unwrap_err().code(), "run_over");
 }
 
+/// How a run is gone on with that a closure carries out.
+const BEHIND_IT: &str = "`, with the same closure behind it";
+
 #[rstest]
 fn a_closure_that_fails_is_a_veto(#[values("nu", "rhai")] face: &str) {
     let cluster = Running::three("3.6").unwrap();
@@ -101,11 +104,14 @@ fn a_closure_that_fails_is_a_veto(#[values("nu", "rhai")] face: &str) {
     let (code, message) = if face == "nu" {
         let caught = cluster
             .caught("etcd rolling-restart --profile sandbox {|m| error make {msg: 'not this one', code: 'my::veto'} }");
+        let help = caught.details["help"].as_str().unwrap();
+        assert!(help.contains("rolling-restart stopped after 0 of ") && help.contains(BEHIND_IT), "{help}");
         (caught.code, caught.details["msg"].as_str().unwrap().to_owned())
     } else {
         let script = "let said = (); try { etcd.rolling_restart(|m| throw #{ code: \"veto\", message: \"not this one\" }) } \
-                      catch (e) { said = [e.code, e.message]; } said";
+                      catch (e) { said = [e.code, e.message, e.hint, e.report.steps[0].outcome]; } said";
         let thrown = rhai(&cluster, script);
+        assert!(thrown[2].as_str().unwrap().contains(BEHIND_IT) && thrown[3] == "failed", "{thrown}");
         (thrown[0].as_str().unwrap().to_owned(), thrown[1].as_str().unwrap().to_owned())
     };
     assert_eq!((code.as_str(), message.as_str()), (if face == "nu" { "my::veto" } else { "veto" }, "not this one"));

@@ -36,7 +36,7 @@ fn a_run_stops_when_its_endpoints_lead_to_another_cluster() {
             let args = record(json!({ "wait": "8s" }));
             let ended = behind.cluster.caller.answer_told(&behind.profile(), operation, args, &events);
             let error = ended.unwrap_err();
-            assert!(led.get(), "{version}, {operation}: {}", describe(&error));
+            assert!(led.get(), "{operation}: {}", describe(&error));
             assert_eq!(error.code(), "cluster_mismatch", "{}", describe(&error));
             let report = to_json(&error.report().unwrap());
             assert_eq!(report["steps"][0]["outcome"], "done", "{report}");

@@ -5,13 +5,14 @@ use std::path::Path;
 use super::run::{Deed, Run, standing};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Who};
-use crate::change::stopped::{NotEqual, SnapshotFailed, StillFull};
+use crate::change::stopped::{Alarmed, NotEqual, SnapshotFailed, StillFull};
 use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;
 use crate::ops::alarm::disarm::full;
 use crate::ops::hash::{self, Consistency as Equality};
 use crate::ops::snapshot::save;
+use crate::ops::status::alarms_of;
 use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Bytes;
 use crate::value::to_value;
@@ -49,7 +50,14 @@ impl Run<'_, '_> {
         let this = &*self;
         let view = until(this.ctx, "the member is healthy", this.bound, async || {
             let view = this.ctx.unless_cancelled(observe(this.cluster, Depth::Reads)).await?;
-            let verdict = who.find(&view).map(|m| view.verdict(m));
+            let found = who.find(&view);
+            if let Some(member) = found
+                && let Some(alarm) = alarms_of(&view, member).first()
+            {
+                // It does not go away by itself.
+                return Err(Alarmed { member: member.member.label(), alarm: *alarm }.into());
+            }
+            let verdict = found.map(|m| view.verdict(m));
             Ok(match verdict {
                 Some(Verdict::Healthy) if view.confirmed => Look::Ready(view),
                 Some(verdict) => Look::NotYet(format!("it is {verdict}; {}", standing(&view))),

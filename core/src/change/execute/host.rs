@@ -105,7 +105,8 @@ impl Run<'_, '_> {
             }
             _ => {
                 // Who has started once has its data, and reads nothing else.
-                let fresh = matches!(view.data(name), Some(Data::None));
+                let stopped = view.hosting.of(name).is_none_or(|host| host.view.process != Process::Running);
+                let fresh = stopped && matches!(view.data(name), Some(Data::None));
                 let start = start.filter(|_| fresh);
                 host.start(self.ctx, start.as_ref(), self.bound).await?;
                 let result = start.map(|start| Value::Record(start.to_record()));
@@ -145,7 +146,9 @@ impl Run<'_, '_> {
         let detail = match went {
             Ok(()) => "it was seen to be away".to_owned(),
             Err(error) if error.code() == crate::wait::TimedOut::CODE => {
-                format!("it was not seen to be away within {patience:?} of the closure's end")
+                let detail = format!("it was not seen to be away within {patience:?} of the closure's end");
+                self.ctx.emit(&Event::Warning { message: not_away(name, &detail) });
+                detail
             }
             Err(error) => return Err(error),
         };
@@ -202,6 +205,11 @@ impl Run<'_, '_> {
     }
 }
 
+/// Says that nothing shows that a closure restarted a member.
+fn not_away(name: &str, detail: &str) -> String {
+    format!("{}: {detail}, so nothing shows that it was restarted", crate::units::escape_word(name))
+}
+
 /// How long a member that a closure restarts may take to go away, after the closure's end: a reboot takes some seconds to begin.
 const GOES_AWAY: Duration = Duration::from_secs(5);
 
@@ -222,5 +230,18 @@ impl Drop for Away {
         if let Some(watcher) = &self.watcher {
             watcher.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_away;
+
+    #[test]
+    fn a_closure_that_restarts_nobody_is_told() {
+        insta::assert_snapshot!(
+            not_away("infra2", "it was not seen to be away within 5s of the closure's end"),
+            @"infra2: it was not seen to be away within 5s of the closure's end, so nothing shows that it was restarted"
+        );
     }
 }

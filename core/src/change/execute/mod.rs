@@ -56,7 +56,14 @@ pub async fn execute(
     };
     let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
     let mut run = Run::new(ctx, &approved, before, bound, hands)?;
-    let done = steps(&mut run, plan, before, &mut journal, &mut report).await;
+    let done = match &lock {
+        Some(_) => run.members_are_the_same().await,
+        None => Ok(()),
+    };
+    let done = match done {
+        Ok(()) => steps(&mut run, plan, before, &mut journal, &mut report).await,
+        Err(error) => Err(error),
+    };
     if let Some(lock) = lock {
         lock.release().await;
     }
@@ -176,22 +183,22 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
     let done = report.steps.iter().filter(|s| matches!(s.outcome, Outcome::Done | Outcome::Already)).count();
     let (operation, of) = (report.operation.clone(), report.plan.len());
     let done = done.min(of);
-    if error.is_native() {
-        // What a closure throws comes out as it was thrown, so what became of the change is told beside it.
-        let journal = report.journal.as_deref().unwrap_or_default();
-        run.ctx.emit(&Event::Warning { message: by_closure(&operation, done, of, journal) });
-        return error;
-    }
-    Stopped { operation, done, of, report: to_value(&report).ok(), source: error }.into()
+    // What a closure throws comes out as it was thrown, with what became of the change.
+    let mut error = error;
+    let native = error.take_native();
+    Error::from(Stopped {
+        operation,
+        done,
+        of,
+        by_closure: run.hands.closure(),
+        report: to_value(&report).ok(),
+        source: error,
+    })
+    .with_native(native)
 }
 
 /// Why no other change is kept out of a cluster that is full.
 const FULL: &str = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
-
-/// Says what became of a change whose closure failed.
-fn by_closure(operation: &str, done: usize, of: usize, journal: &str) -> String {
-    format!("{operation} stopped after {done} of {of} steps, because its closure failed; journal: {journal}")
-}
 
 #[cfg(test)]
 mod tests {
@@ -199,11 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_told_beside_a_change() {
-        let told = [by_closure("rolling-restart", 1, 4, "/changes/a.jsonl"), FULL.to_owned()];
-        let lines = told.map(|message| Event::Warning { message }.line());
-        insta::assert_snapshot!(lines.join("\n"), @"
-        warning: rolling-restart stopped after 1 of 4 steps, because its closure failed; journal: /changes/a.jsonl
-        warning: nothing keeps another change out meanwhile: the cluster is full, and takes no claim
-        ");
+        let told = Event::Warning { message: FULL.to_owned() }.line();
+        insta::assert_snapshot!(told, @"warning: nothing keeps another change out meanwhile: the cluster is full, and takes no claim");
     }
 }

@@ -1,10 +1,11 @@
 //! One step: look, check, write down what is meant, do it, and wait until it is true.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
-use crate::change::guard::{Approved, MAX_OTHERS_LAG, Refused};
+use crate::change::guard::{Approved, Code, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
 use crate::change::plan::{Action, Plan, Step};
@@ -78,6 +79,15 @@ impl<'r, 'c> Run<'r, 'c> {
     ) -> Result<Self> {
         let (cluster, seen) = (ctx.cluster()?, before.clone());
         Ok(Run { ctx, cluster, approved, bound, hands, added: None, asked: None, seen, begun: ctx.memory().is_some() })
+    }
+
+    /// Holds that nobody has changed the membership while the right to take members away was waited for.
+    pub(super) async fn members_are_the_same(&self) -> Result<()> {
+        let seen = self.ctx.unless_cancelled(observe(self.cluster, Depth::Reads)).await;
+        let now: BTreeSet<_> = seen.map_err(Error::before_sending)?.members.iter().map(|m| m.member.id).collect();
+        let planned: BTreeSet<_> = self.plan().members.iter().copied().collect();
+        let same = now == planned || self.approved.allow().contains(&Code::StalePlan);
+        if same { Ok(()) } else { Err(Refused::stale(self.plan().operation).into()) }
     }
 
     pub(super) fn plan(&self) -> &Plan {

@@ -27,6 +27,21 @@ pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec
     versions_are_near(view, refusals);
 }
 
+/// What runs on a host is the member whose data lie there.
+pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
+    relies_on_corrupt(view, id, refusals);
+    // Whose process it is may be unknown; no real id is zero.
+    if let Some(Data::Of { member, .. }) = view.data(name)
+        && id != MemberId(0)
+        && *member != id
+        && view.get(*member).is_some()
+    {
+        let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
+        let remedy = "run it again, so that it is planned for the members that are there";
+        refusals.push(refusal(Code::StalePlan, message, remedy));
+    }
+}
+
 pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
     check_restart(view, id, refusals);
     let Some(target) = view.get(id) else { return };

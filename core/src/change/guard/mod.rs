@@ -43,6 +43,8 @@ crate::choice! {
         UpdatePromotesLearner = "update_promotes_learner",
         /// A plan that was made for another membership.
         StalePlan = "stale_plan",
+        /// The replacement of somebody who is not in the cluster, where nobody seems to be missing.
+        NotAMember = "not_a_member",
         /// A change that takes away what only a snapshot could bring back, without one.
         NoSnapshot = "no_snapshot",
         /// The replacement of a member that nothing is wrong with.
@@ -137,7 +139,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::PromoteMember { who } => membership::check_promote(view, who, &mut refusals),
         Action::UpdatePeerUrls { id, peer_urls } => membership::check_update(view, *id, peer_urls, &mut refusals),
         Action::MoveLeader { to, .. } => membership::check_transfer(view, *to, &mut refusals),
-        Action::StopMember { id, .. } => membership::relies_on_corrupt(view, *id, &mut refusals),
+        Action::StopMember { id, name } => away::check_stop(view, *id, name, &mut refusals),
         Action::RestartMember { id, .. } => away::check_restart(view, *id, &mut refusals),
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
@@ -227,7 +229,7 @@ pub fn approve(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approve
         refusals.extend(not_allowed(check(&step.action, &seen), allow));
         seen = seen.after(&step.action);
     }
-    refusals.dedup_by(|a, b| a.code == b.code && a.message == b.message);
+    let refusals = once(refusals, |a, b| a.code == b.code && a.message == b.message);
     if refusals.is_empty() {
         Ok(Approved { plan, allow: allow.to_vec() })
     } else {
@@ -242,6 +244,17 @@ pub fn approve(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approve
 /// The refusals that time does not heal, with the others.
 pub fn approve_in_time(plan: Plan, view: &ClusterView, allow: &[Code]) -> Result<Approved, Refused> {
     approve(plan.clone(), view, allow).or_else(|refused| approve(plan, &view.caught_up(), allow).map_err(|_| refused))
+}
+
+/// Leaves out what was said before.
+fn once<T>(all: impl IntoIterator<Item = T>, same: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut kept = Vec::new();
+    for one in all {
+        if !kept.iter().any(|known| same(known, &one)) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 fn not_allowed(refusals: Vec<Refusal>, allow: &[Code]) -> Vec<Refusal> {
@@ -259,6 +272,13 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// Refuses what was planned for other members than those that are there.
+    pub(crate) fn stale(operation: &'static str) -> Self {
+        let message = "the members are not those any more for which it was planned";
+        let remedy = "run it again, so that it is planned for the members that are there";
+        Refused { operation, refusals: vec![refusal(Code::StalePlan, message, remedy)] }
+    }
+
     /// Returns what is wrong, in one line.
     pub fn reasons(&self) -> String {
         self.refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
@@ -271,10 +291,8 @@ impl Fault for Refused {
     }
 
     fn help(&self) -> Option<String> {
-        let mut remedies: Vec<&str> = self.refusals.iter().map(|r| r.remedy.as_str()).collect();
-        remedies.dedup();
-        let mut codes: Vec<&str> = self.refusals.iter().map(|r| r.code.word()).collect();
-        codes.dedup();
+        let remedies = once(self.refusals.iter().map(|r| r.remedy.as_str()), |a, b| a == b);
+        let codes = once(self.refusals.iter().map(|r| r.code.word()), |a, b| a == b);
         Some(format!("{}. To do it all the same, allow {}", remedies.join("; "), codes.join(", ")))
     }
 

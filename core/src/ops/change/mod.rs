@@ -24,6 +24,16 @@ fn value(json: serde_json::Value) -> Value {
         },
         Json::String(text) => Value::Text(text),
         Json::Array(items) => Value::List(items.into_iter().map(value).collect()),
-        Json::Object(fields) => Value::Record(fields.into_iter().map(|(name, field)| (name, value(field))).collect()),
+        Json::Object(fields) => Value::Record(fields.into_iter().map(|(name, field)| named(name, field)).collect()),
     }
+}
+
+/// The same for a field: a journal holds sizes and spans as plain numbers, and their names tell which they are.
+fn named(name: String, json: serde_json::Value) -> (String, Value) {
+    let value = match (name.as_str(), value(json)) {
+        ("freed" | "size" | "quota" | "db_size_before" | "db_size_after", Value::Int(bytes)) => Value::Size(bytes),
+        ("stalled" | "took", Value::Int(span)) => Value::Elapsed(span),
+        (_, value) => value,
+    };
+    (name, value)
 }

@@ -1,11 +1,10 @@
 //! `member add`: make room for a new member.
 
 use crate::args;
-use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{Action, Change, ClusterView, Plan};
 use crate::error::Result;
-use crate::ops::member::peer_urls;
+use crate::ops::member::{new_name, peer_urls};
 
 args! {
     /// Whom to add.
@@ -55,12 +54,7 @@ impl Change for MemberAdd {
 
     fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
         let Args { name, peer_urls: given, voter } = args;
-        let plain = |c: char| !c.is_control() && !matches!(c, ',' | '=') && !c.is_whitespace();
-        if name.is_empty() || !name.chars().all(plain) {
-            // The name becomes part of ETCD_INITIAL_CLUSTER, where these characters mean something else.
-            let help = "give a name without blanks, commas and equals signs";
-            return Err(BadArgument::invalid("name", format!("cannot be {name:?}"), help).into());
-        }
+        let name = new_name(name)?;
         let reason = if voter {
             "it was asked to vote at once"
         } else {

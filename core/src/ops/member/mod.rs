@@ -44,6 +44,17 @@ pub(crate) fn peer_urls(given: &[String]) -> Result<Vec<String>, BadArgument> {
     if urls.is_empty() { Err(invalid("is empty".to_owned())) } else { Ok(urls) }
 }
 
+/// Reads the name that a member is to start with.
+pub(crate) fn new_name(name: String) -> Result<String, BadArgument> {
+    let plain = |c: char| !c.is_control() && !matches!(c, ',' | '=' | '/' | '\\' | '"' | '\'') && !c.is_whitespace();
+    if name.is_empty() || name.starts_with(['-', '.']) || !name.chars().all(plain) {
+        // It becomes part of ETCD_INITIAL_CLUSTER, where some characters mean something else, and of paths on its host.
+        let help = "give a name without blanks, commas, equals signs, quotes and slashes, such as infra4";
+        return Err(BadArgument::invalid("name", format!("cannot be {name:?}"), help));
+    }
+    Ok(name)
+}
+
 /// Chooses who should lead: the healthy voter with the smallest lag, other than the one who leads now. NOSPACE is no hindrance: it
 /// is the whole cluster that takes no writes then, whoever leads it.
 pub(crate) fn best_transferee(view: &ClusterView) -> Option<&MemberView> {

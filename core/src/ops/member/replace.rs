@@ -3,6 +3,7 @@
 //! gone on with after a crash, and finished from another machine.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::args;
 use crate::args::BadArgument;
@@ -11,14 +12,16 @@ use crate::change::guard::{Code, Refusal};
 use crate::change::plan::{Step, Who, label};
 use crate::change::stopped::NoHost;
 use crate::change::view::{MemberView, Verdict, same_urls};
-use crate::change::{Action, Change, ClusterView, Hands, Hosting, OnHosts, Plan};
+use crate::change::{Action, Change, ClusterView, Hands, Hosting, OnHosts, Plan, look_at_hosts};
+use crate::context::Context;
 use crate::error::Result;
 use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::member::MemberRef;
-use crate::ops::member::{best_transferee, find, peer_urls};
+use crate::ops::member::{best_transferee, find, new_name, peer_urls};
 use crate::units::Hook;
 use crate::value::Value;
+use crate::wait::{EVERY, pause};
 
 args! {
     /// Whom to replace, and by what.
@@ -78,7 +81,26 @@ impl Change for MemberReplace {
         Some(OnHosts { hands, names })
     }
 
+    async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
+        let (hands, start) = (Hands { host: args.host, ..Hands::default() }, Instant::now());
+        let names: Vec<String> = args.name.iter().chain([&args.member.0]).cloned().collect();
+        // A process that was started a moment ago has not written yet whose data it has.
+        let young = |view: &ClusterView| match &view.hosting {
+            Hosting::Drivers(hosts) => hosts
+                .iter()
+                .map(|host| &host.view)
+                .any(|host| host.process == Process::Running && !matches!(host.data, Data::Of { .. })),
+            _ => false,
+        };
+        while young(view) && start.elapsed() < YOUNG {
+            pause(ctx, EVERY).await?;
+            view.hosting = look_at_hosts(ctx, view, hands, &names).await?;
+        }
+        Ok(args)
+    }
+
     fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
+        let args = Args { name: args.name.map(new_name).transpose()?, ..args };
         let case = Case::of(view, &args)?;
         let plan = case.plan(view, args.snapshot)?;
         let urls = case.peer_urls.iter().cloned().map(Value::Text).collect();
@@ -86,6 +108,9 @@ impl Change for MemberReplace {
         Ok(plan.remember("member", member).remember("name", case.name).remember("peer_urls", Value::List(urls)))
     }
 }
+
+/// How long a process may run until it has written whose data it has.
+const YOUNG: Duration = Duration::from_secs(3);
 
 /// Who goes and who comes.
 struct Case<'v> {
@@ -97,6 +122,20 @@ struct Case<'v> {
     name: String,
     /// Where it is reached.
     peer_urls: Vec<String>,
+    /// What was said, where nothing else tells that somebody has gone.
+    unknown: Option<String>,
+}
+
+/// Holds that whoever is reached where the new member is to be reached is the new member: added, or even started, by a run before
+/// this one.
+fn own_place(there: Option<&MemberView>, name: &str) -> Result<(), BadArgument> {
+    match there.filter(|there| there.member.started() && there.member.name != name) {
+        Some(other) => {
+            let problem = format!("is where {} is reached", other.member.label_with_id());
+            Err(BadArgument::invalid("peer_urls", problem, "give the new member an address of its own"))
+        }
+        None => Ok(()),
+    }
 }
 
 impl<'v> Case<'v> {
@@ -116,7 +155,10 @@ impl<'v> Case<'v> {
                     return Err(missing.advise(advice));
                 };
                 let new = view.at(&peer_urls);
-                return Ok(Case { old: None, new, name, peer_urls });
+                own_place(new, &name)?;
+                let said = args.member.0.trim().to_owned();
+                let unknown = Some(said).filter(|_| by_id.is_none() && new.is_none());
+                return Ok(Case { old: None, new, name, peer_urls, unknown });
             }
         };
         let peer_urls = if given.is_empty() { target.member.peer_urls.clone() } else { given };
@@ -132,9 +174,12 @@ impl<'v> Case<'v> {
         let (old, new) = match there {
             Some(there) if there.member.id == target.member.id && comes => (None, Some(there)),
             Some(there) if there.member.id == target.member.id => (Some(target), None),
-            other => (Some(target), other),
+            other => {
+                own_place(other, &name)?;
+                (Some(target), other)
+            }
         };
-        Ok(Case { old, new, name, peer_urls })
+        Ok(Case { old, new, name, peer_urls, unknown: None })
     }
 
     fn plan(&self, view: &ClusterView, snapshot: Option<PathBuf>) -> Result<Plan> {
@@ -144,7 +189,7 @@ impl<'v> Case<'v> {
         let except = self.old.or(self.new).map(|m| m.member.id);
         let mut plan = Plan::new(MemberReplace::CARD.name, view)
             .then(Action::SaveSnapshot { path: snapshot, except }, "what is taken away must be there to go back to");
-        plan.objections.extend(self.healthy(view));
+        plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)));
         let (leave, join) = (self.leave(view), self.join(view));
         plan.steps.extend(if self.joins_first() {
             join.into_iter().chain(leave)
@@ -175,6 +220,23 @@ impl<'v> Case<'v> {
             code: Code::MemberHealthy,
             message: format!("nothing is wrong with {}", label(view, old.member.id)),
             remedy: "there is nothing to recover".to_owned(),
+        })
+    }
+
+    /// Objects to taking in somebody who was never there: the replacement of a member that was removed already leaves an odd number
+    /// of voters, and a mistaken name an even one.
+    fn missing(&self, view: &ClusterView) -> Option<Refusal> {
+        let (voters, said) = (view.voters().count(), self.unknown.as_ref()?);
+        (voters % 2 == 1).then(|| Refusal {
+            code: Code::NotAMember,
+            message: format!(
+                "{} is not a member, and {} voters tolerate no more failures than {voters} do",
+                crate::units::escape_word(said),
+                voters + 1
+            ),
+            remedy: "see `member list` for the name; to go on with a replacement that was interrupted, use `change resume`; to take \
+                     a further member in, use `member add`"
+                .to_owned(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::args;
+use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
@@ -61,7 +62,25 @@ impl Change for SpaceRecover {
 
     fn plan(view: &ClusterView, args: Args) -> Result<Plan> {
         let newest = view.revision().unwrap_or(Revision(0)).0;
-        let revision = args.revision.unwrap_or(newest - args.keep.max(0)).max(1);
+        let wrong = |argument, problem: String, help| Err(BadArgument::invalid(argument, problem, help).into());
+        if args.keep < 0 {
+            return wrong("keep", "cannot be less than nothing".to_owned(), "give how many revisions stay");
+        }
+        if args.quota.is_some_and(|quota| quota.0 <= 0) {
+            return wrong("quota", "is no size".to_owned(), "give it as --quota-backend-bytes has it");
+        }
+        match args.revision {
+            Some(revision) if revision > newest => {
+                let problem = format!("is {revision}, and the newest is {newest}");
+                return wrong("revision", problem, "give one that the cluster has reached");
+            }
+            Some(revision) if revision < 1 => {
+                let problem = format!("is {revision}, and revisions begin at 1");
+                return wrong("revision", problem, "give the oldest revision that is to stay");
+            }
+            _ => {}
+        }
+        let revision = args.revision.unwrap_or(newest - args.keep).max(1);
         // An alarm says that the quota was reached, which is what is known of it where it is not told.
         let alarmed = view.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
         let sizes = alarmed.clone().filter_map(|alarm| view.get(alarm.member_id)?.known().map(|status| status.db_size));
@@ -74,7 +93,7 @@ impl Change for SpaceRecover {
             let eater = view.facts.eater.clone().unwrap_or_else(|| "what eats the space was not looked at".to_owned());
             plan = plan.then(Action::Compact { revision: Revision(revision), physical: true }, eater);
         }
-        for member in order(view, &[])?.into_iter().filter(|m| !m.member.is_learner) {
+        for member in order(view, None)?.into_iter().filter(|m| !m.member.is_learner) {
             let action = Action::Defragment { id: member.member.id };
             plan.steps.extend(one_by_one(view, member, action, &expected(view, member)));
         }
