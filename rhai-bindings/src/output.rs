@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcdsh_core::event::Event;
 use etcdsh_core::progress::Progress;
-use etcdsh_core::units::Timestamp;
+use etcdsh_core::units::{Timestamp, escape_json, rfc3339};
 
 use crate::session::{Events, Print};
 use crate::table::Canvas;
@@ -47,7 +47,7 @@ impl Output {
 
     /// Says whether errors are coloured.
     pub fn colour_errors(&self) -> bool {
-        self.stderr_terminal && !self.plain
+        self.stderr_terminal && !self.plain && !self.json_events
     }
 
     /// Returns where a script's `print` goes.
@@ -62,7 +62,7 @@ impl Output {
     /// Returns where a script's `debug` goes.
     pub fn debugger(self: &Arc<Self>) -> Print {
         let out = Arc::clone(self);
-        Box::new(move |text| out.error(text))
+        Box::new(move |text| out.told("debug", text))
     }
 
     /// Returns who is told what happens: a program of everything, a person who waits of everything too, and a log of warnings.
@@ -71,9 +71,9 @@ impl Output {
         Box::new(move |event| {
             // Nobody is left to be told that standard error is closed.
             let _ = match event {
-                _ if out.json_events => out.error(&event.json(Timestamp::now())),
+                _ if out.json_events => out.line(&event.json(Timestamp::now())),
                 _ if out.stderr_terminal => write_error(&out.progress().tell(event, width().into())),
-                Event::Warning { .. } => out.error(&event.line()),
+                Event::Warning { .. } => out.line(&event.line()),
                 _ => Ok(()),
             };
         })
@@ -84,8 +84,21 @@ impl Output {
     /// # Errors
     /// It is closed.
     pub fn error(&self, text: &str) -> io::Result<()> {
+        self.told("failed", text)
+    }
+
+    /// Writes what is no event of core's: as it is or, for a program, as an object like the others.
+    fn told(&self, event: &str, message: &str) -> io::Result<()> {
+        if !self.json_events {
+            return self.line(message);
+        }
+        let time = rfc3339(Timestamp::now().0);
+        self.line(&escape_json(&serde_json::json!({ "time": time, "event": event, "message": message }).to_string()))
+    }
+
+    fn line(&self, line: &str) -> io::Result<()> {
         self.erase_progress();
-        writeln!(io::stderr().lock(), "{text}")
+        writeln!(io::stderr().lock(), "{line}")
     }
 
     /// Takes note that the terminal has echoed the key that stopped the work, so that the next line does not begin with it.
