@@ -59,7 +59,8 @@ impl Release {
     /// It is none.
     pub fn parse(text: &str) -> Result<Self, NotAVersion> {
         let plain = text.trim();
-        let version = Version::parse(plain).ok_or_else(|| NotAVersion(text.to_owned()))?;
+        let numbers = plain.split(['-', '+']).next().unwrap_or_default().split('.').count();
+        let version = Version::parse(plain).filter(|_| numbers <= 3).ok_or_else(|| NotAVersion(text.to_owned()))?;
         Ok(Release { version, exact: plain.matches('.').count() > 1 })
     }
 

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Fault, Result, Sent};
 use crate::event::Event;
 use crate::id::LeaseId;
-use crate::rpc::{Cluster, Node};
+use crate::rpc::{Cluster, Consistency, Node, RangeQuery};
 use crate::sandbox::process::{Condition, Process};
 use crate::wait::{Look, TimedOut, sleep, until};
 
@@ -21,6 +21,8 @@ use crate::wait::{Look, TimedOut, sleep, until};
 pub const KEY: &str = "etcdsh/change";
 /// For how long the right outlives a holder that nobody can ask.
 const TTL: Duration = Duration::from_secs(30);
+/// How soon it is tried again to give it back.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(8);
 
@@ -104,16 +106,51 @@ impl Lock {
         Ok(Lock { cluster, lease, renewing })
     }
 
-    /// Gives the right back. Where that does not work out, its lease ends it soon.
+    /// Gives the right back. Where nobody answers, as in an election, it is tried again beside whatever comes next, until the lease
+    /// has ended by itself: this process may live on, and would be taken for a holder who does.
     pub(crate) async fn release(mut self) {
         let Some(lease) = self.lease.take() else { return };
-        let deadline = self.cluster.deadline();
-        for node in nodes(&self.cluster) {
-            if node.claims().revoke(lease, deadline).await.is_ok() {
-                return;
+        if revoked(&self.cluster, lease).await {
+            return;
+        }
+        let (cluster, end) = (Arc::clone(&self.cluster), Instant::now() + TTL);
+        tokio::spawn(async move {
+            while Instant::now() < end && !revoked(&cluster, lease).await {
+                sleep(AGAIN).await;
             }
+        });
+    }
+}
+
+async fn revoked(cluster: &Arc<Cluster>, lease: LeaseId) -> bool {
+    let deadline = cluster.deadline();
+    for node in nodes(cluster) {
+        if node.claims().revoke(lease, deadline).await.is_ok() {
+            return true;
         }
     }
+    false
+}
+
+/// Returns an error that names the change that has the right now, unless nobody has it or its holder is known to be gone.
+pub(crate) async fn under_way(ctx: &Context<'_>) -> Option<Error> {
+    let cluster = ctx.cluster().ok()?;
+    let query = RangeQuery {
+        key: KEY.as_bytes().to_vec(),
+        end: Vec::new(),
+        revision: 0,
+        limit: 1,
+        keys_only: false,
+        count_only: false,
+        consistency: Consistency::Linearizable,
+    };
+    for node in nodes(cluster) {
+        let page = ctx.unless_cancelled(async { Ok(node.range(&query, cluster.deadline()).await?) }).await;
+        let Ok(page) = page else { continue };
+        let note: Note = serde_json::from_slice(&page.items.first()?.value).ok()?;
+        return (note.runs() != Some(false)).then(|| Busy { holder: note.told() }.into());
+    }
+    None
 }
 
 impl Drop for Lock {

@@ -143,7 +143,14 @@ impl<C: Change> Operation for Changing<C> {
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
-        let approved = guard::approve_in_time(plan, &view, &options.allow)?;
+        let takes_away = plan.steps.iter().any(|step| step.action.takes_away());
+        let approved = match guard::approve_in_time(plan, &view, &options.allow) {
+            // Who is away may be away for somebody else's change, which is what there is to wait for.
+            Err(refused) if takes_away && refused.refusals.iter().any(|refusal| refusal.code.may_settle()) => {
+                return Err(lock::under_way(ctx).await.unwrap_or_else(|| refused.into()));
+            }
+            judged => judged?,
+        };
         execute::execute(ctx, approved, &view, options.wait.duration().max(Duration::from_secs(1)), hands).await
     }
 }

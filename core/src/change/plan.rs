@@ -216,6 +216,8 @@ impl Action {
             Action::AddMember { name, .. } | Action::StartMember { name, .. } | Action::SetDataAside { name, .. } => {
                 crate::units::escape_word(name)
             }
+            // No real id is zero: nobody knows whose process it is.
+            Action::StopMember { id: MemberId(0), name } => crate::units::escape_word(name),
             Action::PromoteMember { who } | Action::AwaitHealthy { who } => who.label(view),
             Action::Compact { revision, .. } => format!("revision {revision}"),
             Action::EnableDowngrade { version } => crate::units::escape_word(version),

@@ -108,12 +108,12 @@ fn of_guards() {
       quorum_at_risk: adding a voter would leave 2 of 4 voters healthy; quorum needs 3
         remedy: add it as a learner, start it, and promote it when it has caught up
       server_would_refuse: the server would answer: etcdserver: unhealthy cluster
-        remedy: see `health` and `member list` for what the server misses
+        remedy: bring the other members back first, or take out what is lost with `member remove`; `health` names them
     remove_member infra2 (2)
       quorum_at_risk: removing it would leave 1 of 2 voters healthy; quorum needs 2
         remedy: bring the other voters back first; `health` names those that are down
       server_would_refuse: the server would answer: etcdserver: unhealthy cluster
-        remedy: see `health` and `member list` for what the server misses
+        remedy: bring the other members back first, or take out what is lost with `member remove`; `health` names them
     stop_member infra2 (2)
       quorum_at_risk: stopping it would leave 1 of 3 voters healthy; quorum needs 2
         remedy: bring the other voters back first; `health` names those that are down

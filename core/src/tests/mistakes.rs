@@ -102,7 +102,7 @@ fn whom_we_have_taken_down_is_brought_back_first() {
     let refused = restart(&down()).unwrap_err();
     insta::assert_snapshot!(shown([refused.into()]), @"
     others_unhealthy: rolling-restart is refused: another voter does not serve: infra2; restarting it would leave 1 of 3 voters healthy; quorum needs 2
-      help: bring it back first; `health` says what is wrong with it; bring the other voters back first; `health` names those that are down. To do it all the same, allow others_unhealthy, quorum_at_risk
+      help: bring it back first; `health` says what is wrong with it, and `rolling-restart` of it alone starts it again; bring the other voters back first; `health` names those that are down. To do it all the same, allow others_unhealthy, quorum_at_risk
     ");
     let mut view = down();
     view.facts.taken_down = Some(MemberId(2));

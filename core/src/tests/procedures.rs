@@ -299,7 +299,7 @@ fn of_guards_of_what_takes_a_member_away() {
     insta::assert_snapshot!(text, @"
         restart_member infra2 (2)
           others_unhealthy: another voter does not serve: infra3
-            remedy: bring it back first; `health` says what is wrong with it
+            remedy: bring it back first; `health` says what is wrong with it, and `rolling-restart` of it alone starts it again
           quorum_at_risk: restarting it would leave 1 of 3 voters healthy; quorum needs 2
             remedy: bring the other voters back first; `health` names those that are down
         restart_member infra2 (2)

@@ -76,7 +76,7 @@ fn others_serve(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
     let sick: Vec<_> = view.voters().filter(|m| m.member.id != id && !m.serves()).map(|m| m.member.label()).collect();
     if !sick.is_empty() {
         let message = format!("another voter does not serve: {}", sick.join(", "));
-        let remedy = "bring it back first; `health` says what is wrong with it";
+        let remedy = "bring it back first; `health` says what is wrong with it, and `rolling-restart` of it alone starts it again";
         refusals.push(refusal(Code::OthersUnhealthy, message, remedy));
     }
 }

@@ -152,7 +152,12 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     }
     // What we refuse ourselves says more than the server's answer, so it comes first.
     if let Err(answer) = server::accepts(action, view) {
-        let remedy = "see `health` and `member list` for what the server misses";
+        let remedy = match answer.contains("unhealthy cluster") {
+            true => {
+                "bring the other members back first, or take out what is lost with `member remove`; `health` names them"
+            }
+            false => "see `health` and `member list` for what the server misses",
+        };
         refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));
     }
     refusals
