@@ -10,14 +10,14 @@
 
 def main [
     --reboot: string # The command that restarts a member, or its machine.
-    --members: string = "" # Only these members, separated by commas.
+    --members: string # Only these members, separated by commas.
     --settle: duration = 30sec # For how long a member must have served before the next one; a reboot must begin within it.
     --wait: duration = 15min # How long a member may take to come back.
     --profile: string # The profile to use.
     --dry-run # Show the order and what speaks against it, and change nothing.
 ]: nothing -> nothing {
     if $profile != null { $env.ETCDSH_PROFILE = $profile }
-    let members = $members | split row "," | where $it != ""
+    let members = if $members != null { $members | split row "," | where $it != "" }
     let report = if $reboot == null {
         etcd rolling-restart --members $members --settle $settle --wait $wait --dry-run=$dry_run
     } else {

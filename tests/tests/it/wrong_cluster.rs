@@ -42,6 +42,7 @@ fn a_run_stops_when_its_endpoints_lead_to_another_cluster() {
             assert_eq!(report["steps"][0]["outcome"], "done", "{report}");
             assert_eq!(state(&other), before);
             behind.lead_back();
+            // No connection may lead there still when the next run begins.
             healthy(&behind.cluster, 3);
             resume(&behind.cluster);
             healthy(&behind.cluster, 3);
