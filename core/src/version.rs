@@ -139,9 +139,10 @@ mod tests {
     #[test]
     fn what_is_no_version_is_refused_with_an_example() {
         let read = |value: crate::value::Value| crate::value::from_value::<Release>(value).unwrap_err();
-        let told = [read("new".into()), read(crate::value::Value::Float(3.6))].map(Into::into);
+        let told = [read("new".into()), read("3.7.3.1".into()), read(crate::value::Value::Float(3.6))].map(Into::into);
         insta::assert_snapshot!(crate::tests::shown(told), @r#"
         invalid_argument: the value should be a version such as 3.6 or 3.6.16, not "new"
+        invalid_argument: the value should be a version such as 3.6 or 3.6.16, not "3.7.3.1"
         invalid_argument: the value should be text, not a float
         "#);
     }

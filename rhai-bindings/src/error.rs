@@ -31,7 +31,7 @@ pub fn throw(error: Error, session: &Session, place: Option<&NativeCallContext<'
 }
 
 /// Adds to what a callback threw what became of the change that it ended.
-fn with_report(own: &EvalAltResult, told: Map) -> Box<EvalAltResult> {
+fn with_report(own: &EvalAltResult, mut told: Map) -> Box<EvalAltResult> {
     let thrown = match own.unwrap_inner() {
         EvalAltResult::ErrorRuntime(thrown, _) => thrown.clone(),
         other => other.to_string().into(),
@@ -43,7 +43,10 @@ fn with_report(own: &EvalAltResult, told: Map) -> Box<EvalAltResult> {
             }
             map
         }
-        None => Map::from_iter([("thrown".into(), thrown)]).into_iter().chain(told).collect(),
+        None => {
+            told.insert("thrown".into(), thrown);
+            told
+        }
     };
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from_map(map), Position::NONE))
 }

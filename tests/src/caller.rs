@@ -56,29 +56,14 @@ impl Caller {
     /// # Errors
     /// What the operation failed with.
     pub fn answer_told(&self, profile: &Profile, name: &str, args: Record, events: &dyn Fn(&Event)) -> Result<Value> {
-        self.answer_hooked(profile, name, args, events, &[])
+        self.answer_hooked(profile, name, args, events, &[], Cancel::new())
     }
 
-    /// The same with callbacks, which `Value::Hook` in the arguments refers to.
+    /// The same with callbacks, which `Value::Hook` in the arguments refers to, and with what stands for Ctrl-C.
     ///
     /// # Errors
     /// What the operation failed with.
     pub fn answer_hooked<'h>(
-        &self,
-        profile: &Profile,
-        name: &str,
-        args: Record,
-        events: &dyn Fn(&Event),
-        hooks: &[HookFn<'h>],
-    ) -> Result<Value> {
-        self.answer_interrupted(profile, name, args, events, hooks, Cancel::new())
-    }
-
-    /// The same with what stands for Ctrl-C.
-    ///
-    /// # Errors
-    /// What the operation failed with.
-    pub fn answer_interrupted<'h>(
         &self,
         profile: &Profile,
         name: &str,

@@ -80,6 +80,8 @@ struct Shared {
     fired: AtomicUsize,
     connections: AtomicUsize,
     cut: Notify,
+    /// How often everything was cut.
+    cuts: AtomicUsize,
 }
 
 /// The proxy; it ends when it is dropped.
@@ -135,6 +137,7 @@ impl Proxy {
 
     /// Ends every connection that there is, also one that a fault holds.
     pub fn cut(&self) {
+        self.shared.cuts.fetch_add(1, Ordering::SeqCst);
         self.shared.cut.notify_waiters();
     }
 
@@ -168,6 +171,7 @@ enum Broken {
 }
 
 async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
+    let cuts = shared.cuts.load(Ordering::SeqCst);
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::SeqCst)));
     let Ok(mut server) = TcpStream::connect(target).await else {
         // Nobody is there, and that is what the client should learn.
@@ -175,6 +179,11 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    // Whoever was cut while the connection was being made is cut too.
+    let mut cut = std::pin::pin!(shared.cut.notified());
+    if cut.as_mut().enable() || shared.cuts.load(Ordering::SeqCst) != cuts {
+        return;
+    }
     let broken = {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         let link = Link::default();
@@ -182,7 +191,7 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         let down = Pipe::new(Way::Down, &shared, &link).run(from_server, to_client);
         tokio::select! {
             ended = async { tokio::try_join!(up, down) } => ended.err(),
-            () = shared.cut.notified() => Some(Broken::Closed),
+            () = cut => Some(Broken::Closed),
             () = link.acted() => Some(Broken::Reset),
         }
     };

@@ -144,9 +144,10 @@ pub(crate) async fn under_way(ctx: &Context<'_>) -> Option<Error> {
         count_only: false,
         consistency: Consistency::Linearizable,
     };
+    let deadline = cluster.deadline();
     for node in nodes(cluster) {
-        let page = ctx.unless_cancelled(async { Ok(node.range(&query, cluster.deadline()).await?) }).await;
-        let Ok(page) = page else { continue };
+        let asked = ctx.unless_cancelled(node.range(&query, deadline)).await;
+        let Ok(page) = asked else { continue };
         let note: Note = serde_json::from_slice(&page.items.first()?.value).ok()?;
         return (note.runs() != Some(false)).then(|| Busy { holder: note.told() }.into());
     }

@@ -4,6 +4,7 @@ pub mod beacon;
 pub mod execute;
 #[cfg(test)]
 pub(crate) mod exhaustive;
+pub(crate) mod failed;
 pub mod failure;
 pub mod guard;
 pub mod journal;
@@ -30,8 +31,8 @@ pub use view::{ClusterView, Hosting};
 
 use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
+use crate::change::failed::OtherCluster;
 use crate::change::report::{Quorum, plan_table};
-use crate::change::stopped::OtherCluster;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -143,10 +144,11 @@ impl<C: Change> Operation for Changing<C> {
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
-        let takes_away = plan.steps.iter().any(|step| step.action.takes_away());
+        // Without a quorum nobody can be asked who has the right.
+        let claims = view.confirmed && plan.steps.iter().any(|step| step.action.takes_away());
         let approved = match guard::approve_in_time(plan, &view, &options.allow) {
             // Who is away may be away for somebody else's change, which is what there is to wait for.
-            Err(refused) if takes_away && refused.refusals.iter().any(|refusal| refusal.code.may_settle()) => {
+            Err(refused) if claims && refused.refusals.iter().any(|refusal| refusal.code.may_settle()) => {
                 return Err(lock::under_way(ctx).await.unwrap_or_else(|| refused.into()));
             }
             judged => judged?,

@@ -102,12 +102,9 @@ impl Operation for CanDo {
             let names = [args.member.0.clone()];
             view.hosting = look_at_hosts(ctx, &view, Hands::default(), &names).await?;
         }
-        let can = judge(&view, Args { member: args.member.clone(), ..args })?;
-        if args.action == What::Replace {
-            // What the hosts do not take is refused by the change too, before anything is done.
-            ready(ctx, &plan(&view, args.action, &args.member)?, Hands::default()).await?;
-        }
-        Ok(can)
+        // What the hosts do not take is refused by the change too, before anything is done.
+        ready(ctx, &plan(&view, args.action, &args.member)?, Hands::default()).await?;
+        judge(&view, args)
     }
 }
 

@@ -109,7 +109,7 @@ impl Operation for Hash {
 
     async fn run(ctx: &Context<'_>, Args { revision, wait }: Args) -> Result<HashReport> {
         let revision = Some(at_revision(revision)?).filter(|revision| *revision > 0).map(Revision);
-        let cluster = ctx.cluster()?;
+        let (cluster, start) = (ctx.cluster()?, Instant::now());
         // While a leader is elected nobody confirms who the members are.
         let view =
             until(ctx, "there is a leader", wait.duration(), async || match observe(cluster, Depth::Status).await {
@@ -117,7 +117,7 @@ impl Operation for Hash {
                 seen => seen.map(Look::Ready),
             });
         let view = view.await?;
-        compare(ctx, cluster, &view, revision, wait.duration()).await
+        compare(ctx, cluster, &view, revision, wait.duration().saturating_sub(start.elapsed())).await
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::args;
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::failed::NoHost;
 use crate::change::plan::Step;
-use crate::change::stopped::NoHost;
 use crate::change::view::MemberView;
 use crate::change::{Action, Change, ClusterView, Hands, OnHosts, Plan};
 use crate::error::Result;

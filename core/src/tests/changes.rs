@@ -5,10 +5,11 @@ use std::path::Path;
 use super::shown;
 use crate::change::Change;
 use crate::change::exhaustive::{State, member};
+use crate::change::failed::{NobodyToAsk, OtherCluster, OutcomeUnknown};
 use crate::change::guard::check;
 use crate::change::journal::Journal;
 use crate::change::plan::Action;
-use crate::change::stopped::{NobodyToAsk, OtherCluster, OutcomeUnknown, Stopped};
+use crate::change::stopped::Stopped;
 use crate::change::view::{ClusterView, MemberView};
 use crate::error::{Error, Interrupted, Sent};
 use crate::id::{ClusterId, MemberId};
@@ -268,7 +269,7 @@ fn of_journals() {
 
 #[test]
 fn of_what_procedures_meet() {
-    use crate::change::stopped::{Ended, NoHost, NotEqual, SnapshotFailed, StillFull};
+    use crate::change::failed::{Ended, NoHost, NotEqual, SnapshotFailed, StillFull};
     let full = || crate::change::view::Failure {
         code: "wait_timeout",
         message: "waited 5s until every database is below nine tenths of its quota".to_owned(),

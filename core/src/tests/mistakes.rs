@@ -79,8 +79,8 @@ fn a_stranger_is_not_stopped_in_place_of_a_member() {
         Error::from(crate::change::guard::Refused { operation: "member replace", refusals: vec![refusal] })
     });
     insta::assert_snapshot!(shown(refusals), @"
-    stale_plan: member replace is refused: on the host of infra2 runs infra2 (2), and not 9
-      help: run it again, so that it is planned for the members that are there. To do it all the same, allow stale_plan
+    data_in_use: member replace is refused: on the host of infra2 runs infra2 (2), and not 9
+      help: run it again, so that it is planned for the members that are there. To do it all the same, allow data_in_use
     ");
     // Somebody else's old data are no member's.
     let old = with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, of(0xdead)));
@@ -153,8 +153,8 @@ fn numbers_that_make_no_sense_are_not_made_up_for() {
 
 #[test]
 fn what_came_between_is_told() {
+    use crate::change::failed::Alarmed;
     use crate::change::guard::Refused;
-    use crate::change::stopped::Alarmed;
     use crate::rpc::AlarmKind;
     let alarmed = |alarm| Alarmed { member: "infra2".to_owned(), alarm };
     let errors: [Error; 3] = [

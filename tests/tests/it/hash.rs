@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Running, column, driver, row, until};
+use etcdsh_tests::{MATRIX, Running, column, driver, row, side_by_side, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -154,4 +154,23 @@ fn who_gives_no_hash_has_a_row(#[values("3.4", "3.5", "3.6", "3.7")] version: &s
     assert_eq!(words(&report), ("not_comparable", vec![], reason), "{report}");
     let down = row(&report["members"], "infra2");
     assert!(down["error"].as_str().unwrap().contains("cannot connect") && down["hash"].is_null(), "{report}");
+}
+
+#[test]
+fn while_a_leader_is_elected() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = Running::start(turn.version, turn.options).unwrap();
+        for _ in 0..3 {
+            let leader = cluster.leader();
+            cluster.pause(&leader);
+            let report = hash(&cluster);
+            cluster.resume(&leader);
+            assert_eq!(report["members"].as_array().unwrap().len(), 3, "{report}");
+            assert!(!row(&report["members"], &leader)["error"].is_null(), "{report}");
+            until("it is healthy again", || match cluster.call("quorum", json!({})) {
+                Ok(quorum) if quorum["verdict"] == "healthy" => Ok(()),
+                other => Err(format!("{other:?}")),
+            });
+        }
+    });
 }

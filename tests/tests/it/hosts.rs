@@ -215,6 +215,8 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
         unit.set("command", &format!("{command} {flag}"));
         tell(flag, host.preflight(None).unwrap_err());
     }
+    unit.set("command", &command.replace("/data ", "/elsewhere "));
+    tell("other data", host.preflight(None).unwrap_err());
     unit.set("command", &format!("{command} --initial-cluster=${{ETCD_INITIAL_CLUSTER}}"));
     host.preflight(None).unwrap();
     let hidden = unit.home().join("unit/etcd.default");
@@ -238,7 +240,7 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
     std::fs::remove_file(&parked).unwrap();
     tell("no manifest", pod.look().unwrap_err());
     let home = cluster.home().to_string_lossy().into_owned();
-    insta::assert_snapshot!(told.replace(&home, "[home]"), @r#"
+    insta::assert_snapshot!(told.replace(&home, "[home]"), @"
     away: host_unreachable: root@away.test cannot be reached: ssh: connect to host away.test port 22: Connection refused
       help: see that `ssh root@away.test true` works without asking anything, or correct host in the profile
     no unit: host_not_found: the unit other.service is not there on this machine
@@ -251,6 +253,8 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
       help: take the flag out of ExecStart, and set its variable in an environment file
     --config-file=/etc/etcd.yml: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --config-file=/etc/etcd.yml, which wins over the environment
       help: take the flag out of ExecStart, and set its variable in an environment file
+    other data: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its data dir is [home]/machine/elsewhere, not [home]/machine/data
+      help: correct data_dir in the profile
     hidden: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/unit/etcd.default has --initial-cluster-state=new, which wins over the environment
       help: take it out, and set the variables of etcd in its place
     unread: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/join.env is not the last environment file that it reads
@@ -261,7 +265,7 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
       help: write etcd's flags into the manifest as kubeadm does, one a line
     no manifest: host_not_found: the manifest [home]/node/manifests/etcd.yaml is not there on this machine
       help: correct hosts in the profile
-    "#);
+    ");
 }
 
 /// A crash between the two moves of a manifest leaves it parked, or, where somebody made it anew meanwhile, in both places.

@@ -19,7 +19,7 @@ fn interrupted(cluster: &Running, step: &str, name: &str, args: serde_json::Valu
         _ => {}
     };
     let caller = &cluster.caller;
-    let ended = caller.answer_interrupted(&cluster.profile(), name, record(args), &events, &[], cancel.clone());
+    let ended = caller.answer_hooked(&cluster.profile(), name, record(args), &events, &[], cancel.clone());
     let error = ended.unwrap_err();
     assert_eq!(error.code(), "interrupted", "{}", describe(&error));
     let report = to_json(&error.report().unwrap());

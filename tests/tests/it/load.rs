@@ -101,7 +101,7 @@ fn two_members_that_are_away_cost_the_quorum_and_that_is_seen() {
 }
 
 #[rstest]
-fn defragmentation_is_seen(#[values("3.4", "3.7")] version: &str) {
+fn defragmentation_is_seen(#[values("3.4", "3.5", "3.6", "3.7")] version: &str) {
     let Some(cluster) = Running::three(version) else { return };
     let value = "x".repeat(1 << 20);
     for number in 0..40 {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use etcdsh_core::context::Cancel;
 use etcdsh_core::event::Event;
 use etcdsh_core::profile::Profile;
 use etcdsh_core::sandbox::Options;
@@ -28,22 +29,39 @@ fn a_second_operator_waits_and_is_refused_or_goes_on() {
     side_by_side(MATRIX, |turn| second_operator(&start(turn.version, turn.options)));
 }
 
-fn second_operator(cluster: &Running) {
+/// Does something while the first operator's rolling restart is held in its closure, with the member up or down. It goes on when it
+/// is told to, and has to come to its end.
+fn while_restarting(cluster: &Running, down: bool, meanwhile: impl FnOnce(&mpsc::Sender<()>)) {
     let follower = cluster.followers().remove(0);
     let (began, has_begun) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let first = scope.spawn(move || {
-            let hold = move |_: Value| {
+            let hold = |member: Value| {
+                let name = to_json(&member)["name"].as_str().unwrap().to_owned();
+                if down {
+                    cluster.kill(&[&name]);
+                }
                 began.send(()).unwrap();
                 goes_on.recv_timeout(Duration::from_secs(120)).unwrap();
+                if down {
+                    cluster.call("sandbox restart", json!({ "member": name }))?;
+                }
                 Ok(Value::Null)
             };
             let mut args = record(json!({ "members": [follower], "settle": "1s" }));
             args.insert("restart", Value::Hook(0));
-            cluster.caller.answer_hooked(&cluster.profile(), "rolling-restart", args, &|_| {}, &[Box::new(hold)])
+            let (caller, profile, cancel) = (&cluster.caller, cluster.profile(), Cancel::new());
+            caller.answer_hooked(&profile, "rolling-restart", args, &|_| {}, &[Box::new(hold)], cancel)
         });
         has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+        meanwhile(&go_on);
+        assert_eq!(to_json(&first.join().unwrap().unwrap())["ok"], true);
+    });
+}
+
+fn second_operator(cluster: &Running) {
+    while_restarting(cluster, false, |go_on| {
         let (caller, profile) = other_home(cluster);
         let waited = RefCell::new(String::new());
         let start = Instant::now();
@@ -69,7 +87,6 @@ fn second_operator(cluster: &Running) {
         });
         assert!(told.get(), "nobody was waited for");
         assert_eq!(to_json(&report.unwrap())["ok"], true);
-        assert_eq!(to_json(&first.join().unwrap().unwrap())["ok"], true);
     });
     assert_eq!(cluster.etcdctl(&["get", "etcdsh/change"]), "", "the right was given back");
 }
@@ -79,31 +96,13 @@ fn second_operator(cluster: &Running) {
 fn who_finds_a_member_away_learns_whose_change_it_is() {
     side_by_side(MATRIX, |turn| {
         let cluster = &start(turn.version, turn.options);
-        let follower = cluster.followers().remove(0);
-        let (began, has_begun) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            let first = scope.spawn(move || {
-                let hold = |member: Value| {
-                    let name = to_json(&member)["name"].as_str().unwrap().to_owned();
-                    cluster.kill(&[&name]);
-                    began.send(()).unwrap();
-                    goes_on.recv_timeout(Duration::from_secs(120)).unwrap();
-                    cluster.call("sandbox restart", json!({ "member": name }))?;
-                    Ok(Value::Null)
-                };
-                let mut args = record(json!({ "members": [follower], "settle": "1s" }));
-                args.insert("restart", Value::Hook(0));
-                cluster.caller.answer_hooked(&cluster.profile(), "rolling-restart", args, &|_| {}, &[Box::new(hold)])
-            });
-            has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+        while_restarting(cluster, true, |go_on| {
             let (caller, profile) = other_home(cluster);
             let error = caller.call(&profile, "defrag", json!({})).unwrap_err();
             assert_eq!(error.code(), "change_under_way", "{}", describe(&error));
             go_on.send(()).unwrap();
-            assert_eq!(to_json(&first.join().unwrap().unwrap())["ok"], true);
         });
-        // Nobody holds it any more.
+        // Nobody has the right any more.
         cluster.kill(&["infra2"]);
         let error = cluster.call("defrag", json!({ "members": ["infra1"] })).unwrap_err();
         assert_eq!(error.code(), "others_unhealthy", "{}", describe(&error));

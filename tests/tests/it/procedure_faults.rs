@@ -4,7 +4,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use etcd_client::AlarmType;
+use etcdsh_core::context::Cancel;
 use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
@@ -304,7 +307,14 @@ fn staying_away(cluster: &Running) {
     let mut args = record(json!({ "members": [follower], "settle": "1s", "wait": "2s" }));
     args.insert("restart", Value::Hook(0));
     let profile = cluster.profile();
-    let error = cluster.caller.answer_hooked(&profile, "rolling-restart", args, &|_| {}, &[Box::new(hook(true))]);
+    let error = cluster.caller.answer_hooked(
+        &profile,
+        "rolling-restart",
+        args,
+        &|_| {},
+        &[Box::new(hook(true))],
+        Cancel::new(),
+    );
     let error = error.unwrap_err();
     assert!(error.causes()[0].contains("until the cluster shows restart_member"), "{}", describe(&error));
     assert!(error.help().unwrap().starts_with("to go on where it stopped: `change resume "), "{}", describe(&error));
@@ -312,8 +322,33 @@ fn staying_away(cluster: &Running) {
     let mut args = record(json!({ "id": id }));
     args.insert("closure", Value::Hook(0));
     // It is away still, so that the journal says that it was restarted is not enough.
-    let report = cluster.caller.answer_hooked(&profile, "change resume", args, &|_| {}, &[Box::new(hook(false))]);
+    let report =
+        cluster.caller.answer_hooked(&profile, "change resume", args, &|_| {}, &[Box::new(hook(false))], Cancel::new());
     let report = to_json(&report.unwrap());
     assert_eq!((&report["ok"], &report["steps"][0]["outcome"]), (&json!(true), &json!("done")), "{report}");
     healthy(cluster, 3);
+}
+
+/// What a learner copies may outgrow its quota.
+#[test]
+fn a_new_member_with_an_alarm_is_not_waited_for() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = start(turn.version, turn.options);
+        cluster.kill(&["infra2"]);
+        let raise = |event: &Event| {
+            if matches!(event, Event::Outcome { step, .. } if step == "compare_hashes") {
+                outside(|| cluster.raise(AlarmType::Nospace, "infra2"));
+            }
+        };
+        let begun = Instant::now();
+        let error =
+            told(&cluster, "member replace", json!({ "member": "infra2", "wait": "5min" }), &raise).unwrap_err();
+        assert_eq!(error.code(), "member_alarmed", "{}", describe(&error));
+        assert!(error.help().unwrap().contains("`space recover` makes room"), "{}", describe(&error));
+        assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", begun.elapsed());
+        let run = cluster.call("change list", json!({})).unwrap()[0]["id"].clone();
+        cluster.call("alarm disarm", json!({ "quota": "2GiB" })).unwrap();
+        assert_eq!(cluster.call("change resume", json!({ "id": run })).unwrap()["ok"], true);
+        healthy(&cluster, 3);
+    });
 }

@@ -112,6 +112,9 @@ fn a_closure_that_fails_is_a_veto(#[values("nu", "rhai")] face: &str) {
                       catch (e) { said = [e.code, e.message, e.hint, e.report.steps[0].outcome]; } said";
         let thrown = rhai(&cluster, script);
         assert!(thrown[2].as_str().unwrap().contains(BEHIND_IT) && thrown[3] == "failed", "{thrown}");
+        // What is no map is carried by one.
+        let script = "let said = (); try { etcd.rolling_restart(|m| throw \"no\") } catch (e) { said = [e.thrown, e.code]; } said";
+        assert_eq!(rhai(&cluster, script), json!(["no", "closure_failed"]));
         (thrown[0].as_str().unwrap().to_owned(), thrown[1].as_str().unwrap().to_owned())
     };
     assert_eq!((code.as_str(), message.as_str()), (if face == "nu" { "my::veto" } else { "veto" }, "not this one"));

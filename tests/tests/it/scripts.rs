@@ -238,3 +238,23 @@ fn the_tour_of_try_comes_back_to_a_healthy_cluster() {
     assert!(!said.contains("│ ... │"), "every table fits a terminal: {said}");
     assert_eq!(cluster.call("quorum", json!({})).unwrap()["verdict"], "healthy");
 }
+
+/// A rehearsal must not hang on how yes is spelt.
+#[rstest]
+#[case("backup.rhai", &["."])]
+#[case("nospace.rhai", &[])]
+#[case("recover-member.rhai", &["infra2"])]
+#[case("rolling-restart.rhai", &[])]
+fn a_dry_run_is_asked_for_by_true_and_nothing_else(#[case] name: &str, #[case] words: &[&str]) {
+    let cluster = Running::start("3.6", Options { members: 1, tls: false, ..Options::default() }).unwrap();
+    let args: Vec<&str> = ["--dry_run=yes"].iter().chain(words).copied().collect();
+    let output = script(&cluster, name, false, &args);
+    assert!(!output.status.success() && text(&output).contains("dry_run is true or false"), "{}", text(&output));
+    assert_eq!(cluster.call("change list", json!({})).unwrap(), json!([]), "nothing was begun");
+    assert!(
+        !std::fs::read_dir(cluster.home())
+            .unwrap()
+            .flatten()
+            .any(|file| file.path().extension().is_some_and(|e| e == "db"))
+    );
+}

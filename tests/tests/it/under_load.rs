@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use etcdsh_core::context::Cancel;
 use etcdsh_core::error::Result;
 use etcdsh_core::sandbox::{MemberOptions, Options};
 use etcdsh_core::value::Value;
@@ -72,8 +73,14 @@ impl Upgradable {
         let mut args = record(json!({ "settle": "2s" }));
         args.insert("restart", Value::Hook(0));
         let profile = self.cluster.profile();
-        let report =
-            self.cluster.caller.answer_hooked(&profile, "rolling-restart", args, &|_| {}, &[Box::new(restart)]);
+        let report = self.cluster.caller.answer_hooked(
+            &profile,
+            "rolling-restart",
+            args,
+            &|_| {},
+            &[Box::new(restart)],
+            Cancel::new(),
+        );
         to_json(&report.unwrap_or_else(|error| panic!("{error:?} {:?}", error.report())))
     }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::run::{Deed, Run, standing};
+use crate::change::failed::{Alarmed, NotEqual, SnapshotFailed, StillFull};
 use crate::change::observe::{Depth, observe};
 use crate::change::plan::{Action, Who};
-use crate::change::stopped::{Alarmed, NotEqual, SnapshotFailed, StillFull};
 use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;

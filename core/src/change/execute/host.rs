@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run, start_configuration};
+use crate::change::failed::{Ended, NoHost};
 use crate::change::plan::Action;
-use crate::change::stopped::{Ended, NoHost};
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::error::{Error, Result, Sent};
 use crate::event::Event;

@@ -56,14 +56,13 @@ pub async fn execute(
     };
     let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
     let mut run = Run::new(ctx, &approved, before, bound, hands)?;
-    let done = match &lock {
-        Some(_) => run.members_are_the_same().await,
-        None => Ok(()),
+    let done = async {
+        if lock.is_some() {
+            run.members_are_the_same().await?;
+        }
+        steps(&mut run, plan, before, &mut journal, &mut report).await
     };
-    let done = match done {
-        Ok(()) => steps(&mut run, plan, before, &mut journal, &mut report).await,
-        Err(error) => Err(error),
-    };
+    let done = done.await;
     if let Some(lock) = lock {
         lock.release().await;
     }
@@ -175,7 +174,7 @@ fn start(plan: &Plan, run: &Run<'_, '_>, after: &ClusterView) -> Option<Value> {
     })
 }
 
-async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> Error {
+async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, mut error: Error) -> Error {
     let after = run.last_look().await;
     report.after = Quorum::of(&after);
     report.member_id = run.added;
@@ -184,7 +183,6 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, error: Error) -> E
     let (operation, of) = (report.operation.clone(), report.plan.len());
     let done = done.min(of);
     // What a closure throws comes out as it was thrown, with what became of the change.
-    let mut error = error;
     let native = error.take_native();
     Error::from(Stopped {
         operation,

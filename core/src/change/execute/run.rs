@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
+use crate::change::failed::{NotReady, OtherCluster, OutcomeUnknown};
 use crate::change::guard::{Approved, Code, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
 use crate::change::plan::{Action, Plan, Step};
 use crate::change::report::Outcome;
-use crate::change::stopped::{NotReady, OtherCluster, OutcomeUnknown};
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
 use crate::endpoint::Endpoint;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run, SETTLING};
+use crate::change::failed::NobodyToAsk;
 use crate::change::plan::{Action, label};
-use crate::change::stopped::NobodyToAsk;
 use crate::change::view::{ClusterView, MemberView};
 use crate::error::{Error, Result, Sent};
 use crate::id::MemberId;
@@ -138,7 +138,7 @@ impl Run<'_, '_> {
             });
         if serves.await.is_err() {
             let step = Action::Defragment { id }.word();
-            return Err(crate::change::stopped::OutcomeUnknown { step, source: lost }.into());
+            return Err(crate::change::failed::OutcomeUnknown { step, source: lost }.into());
         }
         let deed = self.freed(id, before, start.elapsed()).await;
         Ok(Deed { detail: format!("its answer was lost, and it serves again; {}", deed.detail), ..deed })

@@ -37,8 +37,9 @@ pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals:
         && view.get(*member).is_some()
     {
         let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
+        // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
         let remedy = "run it again, so that it is planned for the members that are there";
-        refusals.push(refusal(Code::StalePlan, message, remedy));
+        refusals.push(refusal(Code::DataInUse, message, remedy));
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::args;
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::failed::NoHost;
 use crate::change::guard::{Code, Refusal};
 use crate::change::plan::{Step, Who, label};
-use crate::change::stopped::NoHost;
 use crate::change::view::{MemberView, Verdict, same_urls};
 use crate::change::{Action, Change, ClusterView, Hands, Hosting, OnHosts, Plan, look_at_hosts};
 use crate::context::Context;
@@ -82,15 +82,11 @@ impl Change for MemberReplace {
     }
 
     async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
-        let (hands, start) = (Hands { host: args.host, ..Hands::default() }, Instant::now());
-        let names: Vec<String> = args.name.iter().chain([&args.member.0]).cloned().collect();
+        let (OnHosts { hands, names }, start) = (Self::hosting(&args).unwrap_or_default(), Instant::now());
         // A process that was started a moment ago has not written yet whose data it has.
-        let young = |view: &ClusterView| match &view.hosting {
-            Hosting::Drivers(hosts) => hosts
-                .iter()
-                .map(|host| &host.view)
-                .any(|host| host.process == Process::Running && !matches!(host.data, Data::Of { .. })),
-            _ => false,
+        let young = |view: &ClusterView| {
+            let mut meant = names.iter().filter_map(|name| view.hosting.of(name)).map(|host| &host.view);
+            meant.any(|host| host.process == Process::Running && !matches!(host.data, Data::Of { .. }))
         };
         while young(view) && start.elapsed() < YOUNG {
             pause(ctx, EVERY).await?;
@@ -223,8 +219,8 @@ impl<'v> Case<'v> {
         })
     }
 
-    /// Objects to taking in somebody who was never there: the replacement of a member that was removed already leaves an odd number
-    /// of voters, and a mistaken name an even one.
+    /// Objects to taking in somebody who was never there. Clusters have an odd number of voters: where one has gone it is even, and a
+    /// mistaken name would make it even.
     fn missing(&self, view: &ClusterView) -> Option<Refusal> {
         let (voters, said) = (view.voters().count(), self.unknown.as_ref()?);
         (voters % 2 == 1).then(|| Refusal {
