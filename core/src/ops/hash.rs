@@ -16,7 +16,7 @@ use crate::operation::Operation;
 use crate::ops::keys::{about_revision, at_revision};
 use crate::rpc::Cluster;
 use crate::units::Elapsed;
-use crate::wait::{Look, answered, sleep, until};
+use crate::wait::{answered, sleep};
 use crate::{args, choice, record};
 
 mod judge;
@@ -109,15 +109,9 @@ impl Operation for Hash {
 
     async fn run(ctx: &Context<'_>, Args { revision, wait }: Args) -> Result<HashReport> {
         let revision = Some(at_revision(revision)?).filter(|revision| *revision > 0).map(Revision);
-        let (cluster, start) = (ctx.cluster()?, Instant::now());
-        // While a leader is elected nobody confirms who the members are.
-        let view =
-            until(ctx, "there is a leader", wait.duration(), async || match observe(cluster, Depth::Status).await {
-                Err(error) if error.code() == "no_leader" => Ok(Look::NotYet(error.in_one_line())),
-                seen => seen.map(Look::Ready),
-            });
-        let view = view.await?;
-        compare(ctx, cluster, &view, revision, wait.duration().saturating_sub(start.elapsed())).await
+        let cluster = ctx.cluster()?;
+        let view = observe(cluster, Depth::Status).await?;
+        compare(ctx, cluster, &view, revision, wait.duration()).await
     }
 }
 
