@@ -61,8 +61,10 @@ impl Linked {
         self.proxies.values().for_each(Proxy::disarm);
     }
 
-    fn fired(&self, both: bool, member: &str) -> bool {
-        self.proxies.iter().all(|(name, proxy)| proxy.fired() > 0 || (name != member && !both))
+    /// Returns how often the faults have fired, of each proxy that is to cut something.
+    fn fired(&self, member: &str, both: bool) -> Vec<usize> {
+        let cuts = self.proxies.iter().filter(|(name, _)| both || *name == member);
+        cuts.map(|(_, proxy)| proxy.fired()).collect()
     }
 }
 
@@ -94,7 +96,7 @@ fn a_member_that_is_cut_off_both_ways_stops_what_would_take_another_away() {
 fn during(linked: &Linked, operation: &str, member: &str, both: bool) -> Option<String> {
     let cluster = &linked.cluster;
     healthy(cluster, 3);
-    let (before, cut) = (pids(cluster), Cell::new(false));
+    let (before, cut, fired) = (pids(cluster), Cell::new(false), linked.fired(member, both));
     let after_one = |event: &Event| {
         if matches!(event, Event::Outcome { .. }) && !cut.replace(true) {
             crate::procedure_faults::outside(|| linked.cut(member, both));
@@ -106,7 +108,8 @@ fn during(linked: &Linked, operation: &str, member: &str, both: bool) -> Option<
     };
     let ended = told(cluster, operation, args, &after_one);
     until("the members were cut off", || {
-        if linked.fired(both, member) { Ok(()) } else { Err("nobody came through the proxies".to_owned()) }
+        let now = linked.fired(member, both);
+        if now.iter().zip(&fired).all(|(now, before)| now > before) { Ok(()) } else { Err(format!("{fired:?}, {now:?}")) }
     });
     let ended = ended.as_ref().map_err(describe);
     eprintln!("{operation} with the links of {member} cut: {ended:?}");
