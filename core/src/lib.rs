@@ -2,8 +2,9 @@
 //!
 //! In reading order: what an operation is ([`card`], [`operation`], [`args`], [`report`]), the list of all of them
 //! ([`catalogue`]), values ([`value`], [`units`], [`id`]), the nouns ([`member`], [`endpoint`], [`profile`]), what every call
-//! carries ([`context`], [`event`], [`progress`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), changing a cluster
-//! ([`change`]), the members' hosts ([`host`]), the operations ([`ops`]) and throwaway clusters ([`sandbox`]).
+//! carries ([`context`], [`event`], [`progress`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), etcd's files
+//! ([`mod@format`]), changing a cluster ([`change`]), the members' hosts ([`host`]), the operations ([`ops`]) and throwaway
+//! clusters ([`sandbox`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
 
@@ -17,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 pub mod event;
 pub mod file;
+pub mod format;
 pub mod host;
 pub mod id;
 pub mod member;
