@@ -18,6 +18,7 @@ mod disk;
 mod downgrade;
 mod failing;
 mod faults;
+mod formats;
 mod hash;
 mod hostile;
 mod hosts;
