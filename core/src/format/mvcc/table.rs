@@ -132,7 +132,7 @@ mod tests {
         let mut dice = Dice::new(0x7AB1E);
         for range in [10, 60, 2000] {
             let (mut table, mut model) = (Table::for_keys(0), HashMap::new());
-            for step in 0..20_000_u64 {
+            for step in 0..6_000_u64 {
                 // Few different low bits, so that many want the same place, and some wrap around.
                 let print = (dice.below(range) as u64 % 13) << 3 | (dice.below(range) as u64) << 20 | 7;
                 if dice.below(3) == 0 {
