@@ -7,7 +7,7 @@ use super::ahead::beside;
 use super::bolt::{Flaw as BoltFlaw, Image, Pages, Row, Shape, Visit, check_freelist, survey};
 use super::figures::{Depth, Figures, Tally};
 use super::mvcc::Span;
-use super::problem::{Flaw, Place, Problem, Result};
+use super::problem::{Place, Problem, Result};
 use super::schema::Records;
 use super::trailer;
 use crate::error::Fault;
@@ -149,7 +149,6 @@ impl Visit for Checker {
     }
 
     fn problem(&mut self, problem: Problem) -> Result<()> {
-        debug_assert!(!matches!(problem.flaw(), Flaw::File(_)));
         self.find(problem);
         Ok(())
     }

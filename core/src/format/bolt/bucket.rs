@@ -11,7 +11,7 @@
 use super::bits::Pages;
 use super::flaw::Flaw;
 use super::image::Image;
-use super::page::{HEADER, Header, LEAF, u64_at};
+use super::page::{Header, LEAF, u64_at};
 use super::survey::Shape;
 use super::walk::{Row, Walk};
 use crate::format::ahead::Gate;
@@ -20,7 +20,9 @@ use crate::format::problem::{Place, Problem, Result, shown};
 /// The length of what precedes a bucket's inline page.
 pub(super) const BUCKET_HEADER: usize = 16;
 /// More buckets than this are none of etcd's, which has ten.
-const MOST_BUCKETS: usize = 1024;
+const MOST_BUCKETS: usize = 256;
+/// The longest page that lies in a bucket's entry: a quarter of the largest page that systems have.
+const LONGEST_INLINE: usize = 16 << 10;
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum Root {
 }
 
 impl Bucket {
-    fn read(row: &Row<'_>, page_size: u32) -> Result<Self, Flaw> {
+    fn read(row: &Row<'_>) -> Result<Self, Flaw> {
         if !row.is_bucket {
             return Err(Flaw::NotABucket(shown(row.key)));
         }
@@ -55,12 +57,10 @@ impl Bucket {
         if header.flags != LEAF || header.id != 0 || header.overflow != 0 {
             return Err(Flaw::BucketEntry("its page is no leaf"));
         }
-        // bolt gives a bucket pages of its own from a quarter of a page on.
-        if bytes.len() > usize::try_from(page_size).unwrap_or(usize::MAX) {
+        if bytes.len() > LONGEST_INLINE {
             return Err(Flaw::BucketEntry("its page is too long"));
         }
         header.fits(bytes.len())?;
-        debug_assert!(bytes.len() >= HEADER);
         Ok(Bucket { name, root: Root::Inline(bytes.into()) })
     }
 }
@@ -92,7 +92,7 @@ impl Image {
                 problem(Problem::new(self.place(), Flaw::TooManyBuckets(MOST_BUCKETS)))?;
                 return Ok((buckets, walk.shape()));
             }
-            match Bucket::read(&row, self.meta().page_size) {
+            match Bucket::read(&row) {
                 Ok(bucket) => buckets.push(bucket),
                 Err(flaw) => problem(Problem::new(self.row_place(row.key, &row), flaw))?,
             }
