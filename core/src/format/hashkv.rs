@@ -48,7 +48,8 @@ pub fn hashkv(image: &Image, revision: Option<i64>, compacted: Option<i64>) -> R
         _ => {}
     }
     let upto = revision.unwrap_or(i64::MAX);
-    let kept = compacted.map(|compacted| Kept::find(image, upto, compacted)).transpose()?;
+    let kept =
+        compacted.map(|compacted| Kept::find(image, upto, compacted, Keys::new(image.meta().length()))).transpose()?;
     let mut hash = Hash { crc: crc32c::crc32c(mvcc::BUCKET), upto, kept: kept.as_ref(), ordinal: 0 };
     let mut walk = |gate: Option<&Gate>| {
         each_row(image, gate, |row, change, _| {
@@ -88,9 +89,8 @@ struct Kept {
 impl Kept {
     /// Finds the newest row of each key that lives at a revision. It takes a bit for each row up to the compacted revision, and a
     /// bounded amount for the keys, for which the file is read once for every two million.
-    fn find(image: &Image, upto: i64, compacted: i64) -> Result<Self> {
+    fn find(image: &Image, upto: i64, compacted: i64, mut keys: Keys<u64>) -> Result<Self> {
         let mut kept = Kept { compacted, rows: Vec::new(), any_lives: false };
-        let mut keys = Keys::new(image.meta().length());
         ahead(image, |gate| kept.mark(image, gate, upto, &mut keys))?;
         while keys.next_share() {
             kept.mark(image, None, upto, &mut keys)?;
@@ -215,6 +215,20 @@ mod tests {
                     assert_eq!(compacted, HashKv { newest: compacted.newest, ..plain }, "{at} {revision}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_store_with_more_keys_than_room_is_read_several_times() {
+        let key = |number: i64| -> &'static str { format!("k{number}").leak() };
+        let first = (0..40).map(|number| (2 + number, 0, key(number), 1));
+        let again = (0..20).map(|number| (42 + number, 0, key(number * 2), if number % 3 == 0 { 0 } else { 2 }));
+        let file = on_disk(&store(&first.chain(again).collect::<Vec<_>>(), None));
+        let image = Image::open(&file.path).unwrap();
+        for at in [2, 30, 45, 61] {
+            let find = |keys| Kept::find(&image, 61, at, keys).map(|kept| (kept.rows, kept.any_lives)).unwrap();
+            // A table for six keys, and one for all.
+            assert_eq!(find(Keys::with_room(0, 128)), find(Keys::new(1 << 20)), "{at}");
         }
     }
 

@@ -5,8 +5,9 @@ use super::bolt::tests::{Dice, OnDisk, on_disk};
 use super::bolt::{Bucket, Image, Pages, Root, Walk};
 use super::check::{Checked, Severity, check};
 use super::figures::figures;
-use super::mvcc::KeyValue;
+use super::mvcc::live::Live;
 use super::mvcc::row_tests::{row_key, row_value};
+use super::mvcc::{KeyValue, Keys, each_row};
 use super::problem::{Flaw, Result};
 use crate::error::Fault;
 
@@ -80,6 +81,21 @@ fn figures_are_those_of_all_rows() {
     let image = Image::open(&stopped.path).unwrap();
     image.control().stop();
     assert_eq!(super::figures::figures(&image).unwrap_err().code(), "interrupted");
+}
+
+#[test]
+fn keys_are_counted_in_shares_where_there_are_too_many() {
+    let file = on_disk(&snapshot());
+    let image = Image::open(&file.path).unwrap();
+    for room in [64, 256, 1 << 20] {
+        let mut live = Live::with(Keys::with_room(0, room));
+        each_row(&image, None, |_, change, pair| {
+            live.row(pair.key, change.is_tombstone);
+            true
+        })
+        .unwrap();
+        assert_eq!(live.count(&image).unwrap(), 48, "{room}");
+    }
 }
 
 #[test]

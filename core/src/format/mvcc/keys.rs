@@ -61,7 +61,7 @@ impl<T: Copy + Default> Keys<T> {
         Self::with_room(usize::try_from(bytes / BYTES_PER_KEY).unwrap_or(most).min(most), ROOM)
     }
 
-    fn with_room(keys: usize, room: usize) -> Self {
+    pub(in crate::format) fn with_room(keys: usize, room: usize) -> Self {
         let (known, share) = (Table::for_keys(keys), Share { bits: 0, number: 0 });
         Keys { hasher: RandomState::new(), noted: Vec::new(), known, share, later: Vec::new(), room }
     }

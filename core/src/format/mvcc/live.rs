@@ -17,6 +17,11 @@ impl Live {
         Live { keys: Keys::new(image.meta().length()) }
     }
 
+    #[cfg(test)]
+    pub(in crate::format) fn with(keys: Keys<()>) -> Self {
+        Live { keys }
+    }
+
     /// Takes a row: the user's key, and whether it is deleted.
     pub fn row(&mut self, key: &[u8], is_tombstone: bool) {
         if is_tombstone {
