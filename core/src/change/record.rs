@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::args::{Kind, Typed};
 use crate::change::journal::folder;
 use crate::change::plan::{Action, Plan};
 use crate::change::view::ClusterView;
@@ -28,12 +29,20 @@ crate::choice! {
     }
 }
 
-/// How a user names a run: a plain text, of a kind of its own so that a face can suggest what there is.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RunName(pub String);
+impl RunState {
+    /// Says whether there is something to go on with.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Stopped | Self::Interrupted)
+    }
+}
 
-impl crate::args::Typed for RunName {
-    const KIND: crate::args::Kind = crate::args::Kind::Run;
+/// How a user names a run: a plain text, of a kind of its own so that a face can suggest what there is, and where it says
+/// `OPEN` only what can be gone on with.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunName<const OPEN: bool = false>(pub String);
+
+impl<const OPEN: bool> Typed for RunName<OPEN> {
+    const KIND: Kind = Kind::Run { open: OPEN };
 }
 
 /// A run, as its journal tells it.
@@ -184,6 +193,11 @@ pub fn runs(state: &Path) -> Vec<RunRecord> {
         }
     }
     runs
+}
+
+/// Returns the runs that a user may name: all, or those that can be gone on with.
+pub fn to_name(state: &Path, open: bool) -> impl Iterator<Item = RunRecord> {
+    runs(state).into_iter().filter(move |run| run.state.is_open() || !open)
 }
 
 /// Finds a run by its name, or by a beginning that no other run has.

@@ -17,7 +17,7 @@ args! {
     /// Which one.
     pub struct Args(
         /// The run, as `change list` names it, or a beginning of its name that no other run has.
-        id: RunName,
+        id: RunName<true>,
         /// The closure that the run was given, where it was given one: a journal cannot keep it.
         closure: Option<Hook>,
     ) {}
@@ -51,7 +51,7 @@ impl Operation for ChangeResume {
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options, .. }: Self::Args) -> Result<Self::Report> {
         let state = &ctx.places().state;
         let run = find(state, &args.id.0)?;
-        if matches!(run.state, RunState::Running | RunState::Done | RunState::Resumed) {
+        if !run.state.is_open() {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }
         let entry = crate::catalogue::find(&run.operation).filter(|entry| entry.is_change());
