@@ -1,5 +1,7 @@
 //! Why a step failed.
 
+use std::path::PathBuf;
+
 use crate::change::guard::Refused;
 use crate::error::{Error, Fault, Sent};
 use crate::id::ClusterId;
@@ -46,6 +48,31 @@ impl Fault for OtherCluster {
 
     fn help(&self) -> Option<String> {
         Some("check the endpoints; nothing was changed on the other cluster".to_owned())
+    }
+}
+
+/// The file for the snapshot is there already, and no run that this one goes on with has written it.
+#[derive(Debug, thiserror::Error)]
+#[error("{} exists already", path.display())]
+pub(crate) struct NotOurs {
+    pub(crate) path: PathBuf,
+}
+
+impl Fault for NotOurs {
+    fn code(&self) -> &'static str {
+        "file_exists"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("snapshot")
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("choose another name; only a snapshot that is saved now is one to go back to".to_owned())
     }
 }
 

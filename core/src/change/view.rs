@@ -256,6 +256,12 @@ impl ClusterView {
         self.members.iter().filter_map(MemberView::known).map(|status| status.revision).max()
     }
 
+    /// Returns the newest revision that every voter has that answered.
+    pub fn common_revision(&self) -> Option<Revision> {
+        let revisions = self.voters().filter_map(MemberView::known).map(|status| status.revision);
+        revisions.min().filter(|revision| revision.0 > 0)
+    }
+
     /// Returns the oldest version among the members that told theirs.
     pub fn oldest_version(&self) -> Option<Version> {
         self.members.iter().filter_map(MemberView::version).min()

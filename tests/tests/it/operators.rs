@@ -75,7 +75,7 @@ fn second_operator(cluster: &Running) {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(error.code(), "change_under_way", "{}", describe(&error));
         assert!(error.to_string().contains("rolling-restart, run "), "{error}");
-        assert!(waited.borrow().starts_with("no other change takes members away: rolling-restart, run "), "{waited:?}");
+        assert!(waited.borrow().starts_with("no other change is under way: rolling-restart, run "), "{waited:?}");
         assert_eq!(error.sent().map(etcdsh_core::error::Sent::word), Some("never"));
         // It begins while the first one still goes on, and waits for its end.
         let told = Cell::new(false);

@@ -7,6 +7,7 @@ use crate::change::view::{ClusterView, MemberView};
 use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::ops::downgrade::SINCE;
+use crate::rpc::AlarmKind;
 use crate::version::Version;
 
 /// How many log entries the other members may be behind when one is taken away. Members are not asked in the same instant, so
@@ -21,15 +22,32 @@ const DEFRAG_WHILE_CATCHING_UP: &[Version] = &[Version::new(3, 5, 23), Version::
 const DEFRAG_KEEPS_INDEX: &[Version] = &[Version::new(3, 5, 6), Version::new(3, 6, 0)];
 
 pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    relies_on_corrupt(view, id, refusals);
+    nobody_is_corrupt(view, refusals);
     others_serve(view, id, refusals);
     others_follow(view, id, refusals);
     versions_are_near(view, refusals);
 }
 
-/// What runs on a host is the member whose data lie there.
 pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
     relies_on_corrupt(view, id, refusals);
+    belongs(view, id, name, refusals);
+}
+
+/// Which of two members is right is not known while one differs, so none goes away until that is settled.
+fn nobody_is_corrupt(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    let Some(alarm) = view.alarms.iter().find(|alarm| alarm.kind == AlarmKind::Corrupt) else { return };
+    let known = view.get(alarm.member_id);
+    let who = known.map_or_else(|| "a member that nobody could tell".to_owned(), |m| m.member.label_with_id());
+    let message = format!("{who} has a CORRUPT alarm, so the members' data differ");
+    let remedy = match known {
+        Some(member) => format!("`hash` shows who differs; replace {} first", member.member.label()),
+        None => "`hash` shows who differs; replace that member first".to_owned(),
+    };
+    refusals.push(refusal(Code::CorruptAlarm, message, remedy));
+}
+
+/// What runs on a host is the member whose data lie there.
+pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
     // Whose process it is may be unknown; no real id is zero.
     if let Some(Data::Of { member, .. }) = view.data(name)
         && id != MemberId(0)
@@ -38,13 +56,15 @@ pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals:
     {
         let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
         // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
-        let remedy = "run it again, so that it is planned for the members that are there";
+        let remedy = "look whether the profile names the right host; if the member was replaced meanwhile, run it again";
         refusals.push(refusal(Code::DataInUse, message, remedy));
     }
 }
 
 pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    check_restart(view, id, refusals);
+    nobody_is_corrupt(view, refusals);
+    others_serve(view, id, refusals);
+    others_follow(view, id, refusals);
     let Some(target) = view.get(id) else { return };
     if target.member.is_learner {
         let message = "it is a learner, and etcd defragments none";
@@ -100,6 +120,15 @@ fn versions_are_near(view: &ClusterView, refusals: &mut Vec<Refusal>) {
         let message = format!("members run etcd {}.{} and {}.{}", oldest.0, oldest.1, newest.0, newest.1);
         let remedy = "etcd supports members of two neighbouring minor versions; upgrade the oldest first";
         refusals.push(refusal(Code::VersionSkew, message, remedy));
+    }
+}
+
+/// While versions are on their way, only what the way needs is done.
+pub(super) fn versions_stay(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    versions_are_near(view, refusals);
+    if let Some(version) = view.downgrade() {
+        let message = format!("a downgrade to {} is under way", crate::units::escape_word(version));
+        refusals.push(refusal(Code::VersionSkew, message, "finish it, or take it back with `downgrade cancel`"));
     }
 }
 

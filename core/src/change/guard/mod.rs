@@ -45,6 +45,8 @@ crate::choice! {
         StalePlan = "stale_plan",
         /// The replacement of somebody who is not in the cluster, where nobody seems to be missing.
         NotAMember = "not_a_member",
+        /// The replacement of a learner by a voter, where no voter seems to be missing.
+        NotAVoter = "not_a_voter",
         /// A change that takes away what only a snapshot could bring back, without one.
         NoSnapshot = "no_snapshot",
         /// The replacement of a member that nothing is wrong with.
@@ -53,7 +55,7 @@ crate::choice! {
         OthersUnhealthy = "others_unhealthy",
         /// Taking a member away while another has not caught up.
         OthersLagging = "others_lagging",
-        /// Members whose versions are more than one minor apart.
+        /// Members whose versions are more than one minor apart, or that are on their way to an older one.
         VersionSkew = "version_skew",
         /// A fault of this etcd version that damages data.
         KnownCorruption = "known_corruption",
@@ -61,6 +63,8 @@ crate::choice! {
         DataInUse = "data_in_use",
         /// A process that would have to be down.
         ProcessRuns = "process_runs",
+        /// A process of which nobody can tell whether it runs.
+        ProcessUnknown = "process_unknown",
         /// A database that has not enough room below its quota.
         SpaceNotFree = "space_not_free",
     }
@@ -133,6 +137,11 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         ));
         return refusals;
     }
+    if let Action::AddMember { .. } | Action::RemoveMember { .. } | Action::PromoteMember { .. } | Action::Defragment { .. } =
+        action
+    {
+        away::versions_stay(view, &mut refusals);
+    }
     match action {
         Action::AddMember { name, peer_urls, .. } => membership::check_add(view, name, peer_urls, &mut refusals),
         Action::RemoveMember { id } => membership::check_remove(view, *id, &mut refusals),
@@ -140,7 +149,10 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::UpdatePeerUrls { id, peer_urls } => membership::check_update(view, *id, peer_urls, &mut refusals),
         Action::MoveLeader { to, .. } => membership::check_transfer(view, *to, &mut refusals),
         Action::StopMember { id, name } => away::check_stop(view, *id, name, &mut refusals),
-        Action::RestartMember { id, .. } => away::check_restart(view, *id, &mut refusals),
+        Action::RestartMember { id, name } => {
+            away::check_restart(view, *id, &mut refusals);
+            away::belongs(view, *id, name, &mut refusals);
+        }
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
         Action::EnableDowngrade { version } => away::check_downgrade(view, version, &mut refusals),

@@ -18,11 +18,6 @@ pub(super) fn own(id: MemberId, hash: HashKv) -> Answered<HashKv> {
     if hash.member_id == id { Ok(hash) } else { Err(other()) }
 }
 
-/// Returns the newest revision that every voter has that answered.
-pub(super) fn common(view: &ClusterView) -> Option<Revision> {
-    view.voters().filter_map(MemberView::known).map(|status| status.revision).min().filter(|revision| revision.0 > 0)
-}
-
 /// Says whether asking again may give another answer: a member that is a little behind, a compaction that runs.
 pub(super) fn passes(answers: &[Asked], revision: Revision, revision_is_given: bool) -> bool {
     let failed = answers.iter().filter_map(|asked| asked.answer.as_ref().err());

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::judge::{Asked, common, judge, own, passes, refusal};
+use super::judge::{Asked, judge, own, passes, refusal};
 use super::*;
 use crate::change::exhaustive::{State, member};
 use crate::id::ClusterId;
@@ -135,8 +135,9 @@ fn the_revision_is_one_that_every_voter_has() {
             }
         }
     });
-    assert_eq!(common(&view), Some(Revision(10)));
-    assert_eq!(common(&cluster(3, |members| members.iter_mut().for_each(|member| member.status = None))), None);
+    assert_eq!(view.common_revision(), Some(Revision(10)));
+    let silent = cluster(3, |members| members.iter_mut().for_each(|member| member.status = None));
+    assert_eq!(silent.common_revision(), None);
 }
 
 #[rstest]

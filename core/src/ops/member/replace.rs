@@ -19,6 +19,7 @@ use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::member::MemberRef;
 use crate::ops::member::{best_transferee, find, new_name, peer_urls};
+use crate::rpc::Alarm;
 use crate::units::Hook;
 use crate::value::Value;
 use crate::wait::{EVERY, pause};
@@ -185,7 +186,8 @@ impl<'v> Case<'v> {
         let except = self.old.or(self.new).map(|m| m.member.id);
         let mut plan = Plan::new(MemberReplace::CARD.name, view)
             .then(Action::SaveSnapshot { path: snapshot, except }, "what is taken away must be there to go back to");
-        plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)));
+        plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)).or_else(|| self.learner(view)));
+        plan.objections.extend(self.unseen(view));
         let (leave, join) = (self.leave(view), self.join(view));
         plan.steps.extend(if self.joins_first() {
             join.into_iter().chain(leave)
@@ -193,7 +195,9 @@ impl<'v> Case<'v> {
             leave.into_iter().chain(join)
         });
         let gone = |id: MemberId| view.get(id).is_none() || self.old.is_some_and(|old| old.member.id == id);
-        for alarm in view.alarms.iter().filter(|alarm| gone(alarm.member_id)) {
+        // No real id is zero: an alarm about nobody knows whom is not over when this member has gone.
+        let over = |alarm: &&Alarm| alarm.member_id != MemberId(0) && gone(alarm.member_id);
+        for alarm in view.alarms.iter().filter(over) {
             let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
             plan = plan.then(action, "an alarm outlives the member that it is about");
         }
@@ -233,6 +237,37 @@ impl<'v> Case<'v> {
             remedy: "see `member list` for the name; to go on with a replacement that was interrupted, use `change resume`; to take \
                      a further member in, use `member add`"
                 .to_owned(),
+        })
+    }
+
+    /// Objects to making a voter of a learner, unless a voter has gone: by the same count as above.
+    fn learner(&self, view: &ClusterView) -> Option<Refusal> {
+        let (voters, target) = (view.voters().count(), self.old.or(self.new)?);
+        let learns = target.member.started() && target.member.is_learner && voters % 2 == 1;
+        learns.then(|| Refusal {
+            code: Code::NotAVoter,
+            message: format!(
+                "{} is a learner, its replacement would vote, and {} voters tolerate no more failures than {voters} do",
+                label(view, target.member.id),
+                voters + 1
+            ),
+            remedy: "for a learner that learns anew use `member remove` and `member add`; to give it its vote, `member promote`"
+                .to_owned(),
+        })
+    }
+
+    /// Objects to passing over a process that nobody can see.
+    fn unseen(&self, view: &ClusterView) -> Option<Refusal> {
+        let old = self.old.filter(|old| old.member.name != self.name)?;
+        let host = view.hosting.of(&old.member.name).filter(|host| host.view.process == Process::Unknown)?;
+        let why = match &host.view.data {
+            Data::Unknown(why) => why.as_str(),
+            _ => "its host does not say",
+        };
+        Some(Refusal {
+            code: Code::ProcessUnknown,
+            message: format!("nobody can tell whether the process of {} runs: {why}", old.member.label()),
+            remedy: "make its host reachable, or make sure that it is off; then it is removed without being stopped".to_owned(),
         })
     }
 
@@ -295,7 +330,7 @@ impl<'v> Case<'v> {
             then(action, "it copies the data from the leader");
         }
         if self.new.is_none_or(|new| new.member.is_learner) {
-            then(Action::PromoteMember { who: self.comes() }, "it votes as the old one did, when it has caught up");
+            then(Action::PromoteMember { who: self.comes() }, "it gets its vote when it has caught up");
         }
         steps
     }

@@ -80,7 +80,9 @@ impl Change for SpaceRecover {
             }
             _ => {}
         }
-        let revision = args.revision.unwrap_or(newest - args.keep).max(1);
+        // Nobody has to forget what it has not got yet.
+        let common = view.common_revision().map_or(newest, |revision| revision.0);
+        let revision = args.revision.unwrap_or(common - args.keep).max(1);
         // An alarm says that the quota was reached, which is what is known of it where it is not told.
         let alarmed = view.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
         let sizes = alarmed.clone().filter_map(|alarm| view.get(alarm.member_id)?.known().map(|status| status.db_size));
@@ -151,8 +153,8 @@ mod tests {
     fn where_nobody_knows_the_quota_nothing_is_begun() {
         let (plan, view) = plan(&[], None);
         let refused = approve(plan, &view, &[]).map(drop).unwrap_err();
-        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @r"
-        space_not_free: space recover is refused: the members do not tell their quota, so nobody knows whether there is room
+        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @"
+        space_not_free: space recover is refused: nobody knows whether there is room on who does not tell its quota: infra1, infra2, infra3
           help: give quota, as their --quota-backend-bytes has it (2 GiB where it has not). To do it all the same, allow space_not_free
         ");
         let checks = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.action, Action::CheckSpace { .. }));
