@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::change::guard::Refused;
+use crate::change::guard::{Code, Refused};
 use crate::error::{Error, Fault, Sent};
 use crate::id::ClusterId;
 use crate::rpc::AlarmKind;
@@ -135,6 +135,30 @@ impl Fault for NoHost {
 
     fn help(&self) -> Option<String> {
         Some("say it in the profile, under `hosts`, or give a closure that does it".to_owned())
+    }
+}
+
+/// A closure was to restart a member, and nothing of that was seen.
+#[derive(Debug, thiserror::Error)]
+#[error("the closure has ended, and {member} was not seen to go away")]
+pub(crate) struct NotRestarted {
+    pub(crate) member: String,
+    pub(crate) source: Error,
+}
+
+impl Fault for NotRestarted {
+    fn code(&self) -> &'static str {
+        Code::NotRestarted.word()
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = "see that the closure restarts the member that it is given; give wait the time that a reboot takes to begin; to go \
+                    on with members that were not restarted, allow not_restarted";
+        Some(help.to_owned())
     }
 }
 

@@ -60,6 +60,16 @@ impl Memory {
         view.get(id).filter(|member| !member.serves()).map(|_| id)
     }
 
+    /// Returns the members that were removed, or may have been.
+    pub(crate) fn removed(&self) -> Vec<MemberId> {
+        let begun = self.steps.iter().filter(|(_, outcome)| outcome.as_deref() != Some("failed"));
+        let removed = begun.filter_map(|(step, _)| match Action::deserialize(step) {
+            Ok(Action::RemoveMember { id }) => Some(id),
+            _ => None,
+        });
+        removed.collect()
+    }
+
     /// Says whether an action was done before.
     pub(crate) fn has_done(&self, action: &Action) -> bool {
         let Ok(action) = serde_json::to_value(action) else { return false };
@@ -100,7 +110,9 @@ mod tests {
         let ours = |id: &str| Memory::of(state, &find(state, id).unwrap()).may_have_saved(Path::new("/backup.db"));
         let step = r#""step":{"action":"save_snapshot","path":"/backup.db","except":"b","reason":"y"}"#;
         let begun = format!(r#"{{"time":"t","entry":"intent","number":1,{step}}}"#);
-        let ended = |word: &str| format!(r#"{{"time":"t","entry":"outcome","number":1,{step},"outcome":"{word}","detail":""}}"#);
+        let ended = |word: &str| {
+            format!(r#"{{"time":"t","entry":"outcome","number":1,{step},"outcome":"{word}","detail":""}}"#)
+        };
         journal(state, "a", "", &[INTENT]);
         journal(state, "bb", "", &[&begun]);
         journal(state, "ccc", "", &[&begun, &ended("done")]);

@@ -34,6 +34,7 @@ pub use view::{ClusterView, Hosting};
 use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
 use crate::change::failed::{NotOurs, OtherCluster};
+use crate::change::memory::Memory;
 use crate::change::report::{Quorum, plan_table};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -137,6 +138,7 @@ impl<C: Change> Operation for Changing<C> {
             view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
         view.facts.taken_down = ctx.memory().and_then(|memory| memory.taken_down(&view));
+        view.facts.removed = ctx.memory().map(Memory::removed).unwrap_or_default();
         let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
         let came_true = ctx.memory().and_then(|memory| memory.came_true(C::CARD.name, &view));
         let mut plan = came_true.map_or_else(|| C::plan(&view, args), Ok)?;
@@ -177,14 +179,17 @@ pub(crate) async fn look_at_hosts(
     ctx.unless_cancelled(observe_hosts(ctx, &all)).await
 }
 
-/// Holds that the hosts will take a start configuration, before anything is stopped for it.
+/// Holds that the hosts are those that the profile means, and will take a start configuration, before anything is stopped.
 pub(crate) async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
     for step in plan.steps.iter().filter(|_| !hands.closure()) {
-        if let Action::StartMember { name, .. } = &step.action
-            && let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)?
-        {
-            ctx.unless_cancelled(host.preflight(ctx, None)).await.map_err(Error::before_sending)?;
-        }
+        let (name, starts) = match &step.action {
+            Action::StartMember { name, .. } => (name, true),
+            Action::StopMember { name, .. } | Action::RestartMember { name, .. } => (name, false),
+            _ => continue,
+        };
+        let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)? else { continue };
+        let looked = async { if starts { host.preflight(ctx, None).await } else { host.fits(ctx).await } };
+        ctx.unless_cancelled(looked).await.map_err(Error::before_sending)?;
     }
     Ok(())
 }

@@ -269,10 +269,12 @@ pub(in crate::change) mod tests {
         std::fs::write(folder(state).join(format!("{id}.jsonl")), text).unwrap();
     }
 
-    pub(in crate::change) const ALREADY: &str = r#"{"time":"t","entry":"outcome","number":1,"outcome":"already","detail":"it was"}"#;
+    pub(in crate::change) const ALREADY: &str =
+        r#"{"time":"t","entry":"outcome","number":1,"outcome":"already","detail":"it was"}"#;
     pub(in crate::change) const INTENT: &str =
         r#"{"time":"t","entry":"intent","number":2,"step":{"action":"defragment","id":"b","reason":"y"}}"#;
-    pub(in crate::change) const DONE: &str = r#"{"time":"t","entry":"outcome","number":2,"outcome":"done","detail":"","result":{"freed":5}}"#;
+    pub(in crate::change) const DONE: &str =
+        r#"{"time":"t","entry":"outcome","number":2,"outcome":"done","detail":"","result":{"freed":5}}"#;
 
     #[test]
     fn a_journal_tells_how_its_run_stands() {

@@ -141,7 +141,7 @@ fn numbers_that_make_no_sense_are_not_made_up_for() {
     invalid_argument (revision): the argument revision is 0, and revisions begin at 1
       help: give the oldest revision that is to stay
     invalid_argument (quota): the argument quota is no size
-      help: give it as --quota-backend-bytes has it
+      help: give it as --quota-backend-bytes has it (2 GiB where it has not)
     invalid_argument (revision): the argument revision is 0, and revisions begin at 1
       help: give the oldest revision that is to stay
     invalid_argument (revision): the argument revision is -5, and revisions begin at 1

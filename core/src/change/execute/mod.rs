@@ -46,7 +46,9 @@ pub async fn execute(
     // Only one change at a time may change members or take them away, whoever makes it.
     let excludes = plan.steps.iter().any(|step| step.action.excludes_others());
     let lock = match before.alarms.first().filter(|_| excludes) {
-        None if excludes => Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending)),
+        None if excludes => {
+            Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending))
+        }
         None => None,
         Some(alarm) => {
             // A claim is a write. Whoever refuses it for want of space raises an alarm of its own.
@@ -198,7 +200,10 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, mut error: Error) 
 
 /// Says why no other change is kept out of a cluster that has an alarm.
 fn no_claim(alarm: AlarmKind) -> String {
-    format!("nothing keeps another change out meanwhile: the cluster has a {} alarm, and takes no claim", alarm.word().to_uppercase())
+    format!(
+        "nothing keeps another change out meanwhile: the cluster has a {} alarm, and takes no claim",
+        alarm.word().to_uppercase()
+    )
 }
 
 #[cfg(test)]

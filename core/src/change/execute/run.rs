@@ -228,7 +228,10 @@ impl<'r, 'c> Run<'r, 'c> {
     /// Leadership leaves a member before it is taken away, also where it came to it only after the plan was made.
     pub(super) async fn hand_over_first(&self, action: &Action) -> Option<Step> {
         let id = match action {
-            Action::RestartMember { id, .. } | Action::StopMember { id, .. } | Action::Defragment { id } => *id,
+            Action::RestartMember { id, .. }
+            | Action::StopMember { id, .. }
+            | Action::Defragment { id }
+            | Action::RemoveMember { id } => *id,
             _ => return None,
         };
         if self.done_before(action).is_some() {

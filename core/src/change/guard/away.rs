@@ -56,7 +56,8 @@ pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &m
     {
         let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
         // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
-        let remedy = "look whether the profile names the right host; if the member was replaced meanwhile, run it again";
+        let remedy =
+            "look whether the profile names the right host; if the member was replaced meanwhile, run it again";
         refusals.push(refusal(Code::DataInUse, message, remedy));
     }
 }
@@ -66,9 +67,9 @@ pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut 
     others_serve(view, id, refusals);
     others_follow(view, id, refusals);
     let Some(target) = view.get(id) else { return };
-    if target.member.is_learner {
-        let message = "it is a learner, and etcd defragments none";
-        refusals.push(refusal(Code::ServerWouldRefuse, message, "promote it first, or leave it out"));
+    if !target.serves() {
+        let message = format!("{} does not serve, and only who serves can be defragmented", target.member.label());
+        refusals.push(refusal(Code::NotServing, message, "bring it back first; `health` says what is wrong with it"));
     }
     let Some(version) = target.version() else { return };
     let old = version >= Version::new(3, 5, 0);
@@ -165,10 +166,25 @@ fn still_there(view: &ClusterView, name: &str) -> bool {
     view.members.iter().any(|m| m.member.name == name) || urls.is_some_and(|urls| view.at(urls).is_some())
 }
 
-/// A member is started on its own data, or on none.
+/// A member that has started once and has lost its data cannot come back (etcd issues 10254, 20269 and 21178): its log begins anew,
+/// and the leader goes on with what it has acknowledged.
+pub(super) fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
+    let Some(member) = member.filter(|m| m.member.started() && !m.serves()) else { return };
+    if view.data(name) == Some(&Data::None) {
+        let who = member.member.label();
+        let message = format!("{who} has run before, and there are no data of it on its host, so it cannot come back");
+        let remedy =
+            format!("`member replace {who}` makes it a new member; if it has data, correct data_dir in the profile");
+        refusals.push(refusal(Code::DataMissing, message, remedy));
+    }
+}
+
+/// A member is started on its own data, or on none if it has never had any.
 pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], refusals: &mut Vec<Refusal>) {
     let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
-    let expected = view.at(peer_urls).map(|m| m.member.id);
+    let there = view.at(peer_urls);
+    has_its_data(view, there, name, refusals);
+    let expected = there.map(|m| m.member.id);
     if let (Data::Of { member, cluster }, Some(expected)) = (&host.data, expected)
         && (*member != expected || *cluster != view.cluster_id)
     {
@@ -187,7 +203,7 @@ pub(super) fn check_downgrade(view: &ClusterView, wanted: &str, refusals: &mut V
             message,
             "restore a snapshot that was saved by the older version",
         ));
-    } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor + 1) {
+    } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor.saturating_add(1)) {
         let message = format!("etcd {oldest} can go back to {}.{} only", oldest.major, oldest.minor.saturating_sub(1));
         refusals.push(refusal(Code::ServerWouldRefuse, message, "go back by one minor version at a time"));
     }

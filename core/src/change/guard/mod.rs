@@ -61,6 +61,12 @@ crate::choice! {
         KnownCorruption = "known_corruption",
         /// Data that belong to a member of this cluster, or to another cluster.
         DataInUse = "data_in_use",
+        /// A member that has started once, and whose data are not where its host has them.
+        DataMissing = "data_missing",
+        /// A member that has to serve for what is to be done to it.
+        NotServing = "not_serving",
+        /// A restart by a closure of which nothing was seen.
+        NotRestarted = "not_restarted",
         /// A process that would have to be down.
         ProcessRuns = "process_runs",
         /// A process of which nobody can tell whether it runs.
@@ -137,8 +143,10 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         ));
         return refusals;
     }
-    if let Action::AddMember { .. } | Action::RemoveMember { .. } | Action::PromoteMember { .. } | Action::Defragment { .. } =
-        action
+    if let Action::AddMember { .. }
+    | Action::RemoveMember { .. }
+    | Action::PromoteMember { .. }
+    | Action::Defragment { .. } = action
     {
         away::versions_stay(view, &mut refusals);
     }
@@ -152,6 +160,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::RestartMember { id, name } => {
             away::check_restart(view, *id, &mut refusals);
             away::belongs(view, *id, name, &mut refusals);
+            away::has_its_data(view, view.get(*id), name, &mut refusals);
         }
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
@@ -164,11 +173,12 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     }
     // What we refuse ourselves says more than the server's answer, so it comes first.
     if let Err(answer) = server::accepts(action, view) {
-        let remedy = match answer.contains("unhealthy cluster") {
-            true => {
+        let remedy = match answer.as_str() {
+            text if text.contains("unhealthy cluster") => {
                 "bring the other members back first, or take out what is lost with `member remove`; `health` names them"
             }
-            false => "see `health` and `member list` for what the server misses",
+            text if text.contains("not supported for learner") => "promote it first, or leave it out",
+            _ => "see `health` and `member list` for what the server misses",
         };
         refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));
     }
@@ -202,6 +212,9 @@ fn quorum_stays(action: &Action, view: &ClusterView, refusals: &mut Vec<Refusal>
     let message = format!("{verb} would leave {healthy} of {voters} voters healthy; quorum needs {quorum}");
     let remedy = match action {
         Action::AddMember { .. } => "add it as a learner, start it, and promote it when it has caught up",
+        _ if view.healthy_voters() == view.voters().count() => {
+            "so few voters can do without none of them; add one first, with `member add` and `member promote`"
+        }
         _ => "bring the other voters back first; `health` names those that are down",
     };
     refusals.push(refusal(Code::QuorumAtRisk, message, remedy));

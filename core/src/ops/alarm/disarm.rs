@@ -61,6 +61,7 @@ impl Change for AlarmDisarm {
     type Args = Args;
 
     fn plan(view: &ClusterView, Args { member, kind, quota }: Args) -> Result<Plan> {
+        sensible(quota)?;
         let only = member.as_ref().map(|member| meant(view, member)).transpose()?;
         let wanted = match kind {
             Kind::NoSpace => AlarmKind::NoSpace,
@@ -98,6 +99,18 @@ fn meant(view: &ClusterView, member: &MemberRef) -> Result<MemberId> {
     }
 }
 
+/// Holds that a quota that is given is one.
+pub(crate) fn sensible(quota: Option<Bytes>) -> Result<(), BadArgument> {
+    match quota.filter(|quota| quota.0 <= 0) {
+        Some(_) => Err(BadArgument::invalid(
+            "quota",
+            "is no size",
+            "give it as --quota-backend-bytes has it (2 GiB where it has not)",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
 pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
     let fullest = view.fullest(quota).filter(|(_, size, quota)| size.saturating_mul(10) >= quota.saturating_mul(9));
@@ -117,7 +130,8 @@ pub(crate) fn untold(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> 
         let message = format!("nobody knows whether there is room on who does not answer: {}", silent.join(", "));
         (message, "bring it back first; `health` says what is wrong with it")
     } else if !unlimited.is_empty() {
-        let message = format!("nobody knows whether there is room on who does not tell its quota: {}", unlimited.join(", "));
+        let message =
+            format!("nobody knows whether there is room on who does not tell its quota: {}", unlimited.join(", "));
         (message, "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)")
     } else {
         return None;

@@ -151,11 +151,15 @@ impl<'v> Case<'v> {
                         "if its replacement was interrupted after it was removed, say its name and its peer_urls";
                     return Err(missing.advise(advice));
                 };
-                let new = view.at(&peer_urls);
-                own_place(new, &name)?;
+                let there = view.at(&peer_urls);
+                own_place(there, &name)?;
+                // Who has joined and lost its data since goes as well, and another one comes.
+                let lost = |m: &&MemberView| m.member.started() && !m.serves() && !has_own_data(view, m, &name);
+                let (old, new) = (there.filter(lost), there.filter(|m| !lost(m)));
                 let said = args.member.0.trim().to_owned();
-                let unknown = Some(said).filter(|_| by_id.is_none() && new.is_none());
-                return Ok(Case { old: None, new, name, peer_urls, unknown });
+                let ours = by_id.is_some_and(|id| view.facts.removed.contains(&id));
+                let unknown = Some(said).filter(|_| !ours && there.is_none());
+                return Ok(Case { old, new, name, peer_urls, unknown });
             }
         };
         let peer_urls = if given.is_empty() { target.member.peer_urls.clone() } else { given };
@@ -267,7 +271,8 @@ impl<'v> Case<'v> {
         Some(Refusal {
             code: Code::ProcessUnknown,
             message: format!("nobody can tell whether the process of {} runs: {why}", old.member.label()),
-            remedy: "make its host reachable, or make sure that it is off; then it is removed without being stopped".to_owned(),
+            remedy: "make its host reachable, or make sure that it is off; then it is removed without being stopped"
+                .to_owned(),
         })
     }
 
@@ -299,6 +304,11 @@ impl<'v> Case<'v> {
             then(Action::StopMember { id, name }, "a member that is removed must not run on with its old data");
         }
         then(Action::RemoveMember { id }, "its place in the membership list is needed, and its id never comes back");
+        // Of two voters none can be missed: the old one goes from the list while it still confirms that, and stops then.
+        let grown = view.voters().count() + usize::from(self.new.is_none_or(|new| new.member.is_learner));
+        if self.joins_first() && grown == 2 {
+            steps.sort_by_key(|step| matches!(step.action, Action::StopMember { .. }));
+        }
         steps
     }
 
@@ -360,6 +370,15 @@ impl<'v> Case<'v> {
     }
 }
 
+/// Says whether the data on a host may be those of a member; only a driver can tell that they are not.
+fn has_own_data(view: &ClusterView, member: &MemberView, name: &str) -> bool {
+    match view.data(name) {
+        Some(Data::None) => false,
+        Some(Data::Of { member: id, .. }) => *id == member.member.id,
+        Some(Data::Unknown(_)) | None => true,
+    }
+}
+
 /// Returns the name of a member: its own or, of one that has never started, the one by which its host knows it.
 fn name_of(view: &ClusterView, member: &MemberView, wanted: &MemberRef) -> Option<String> {
     if member.member.started() {
@@ -368,5 +387,8 @@ fn name_of(view: &ClusterView, member: &MemberView, wanted: &MemberRef) -> Optio
     let Hosting::Drivers(hosts) = &view.hosting else { return None };
     let there = |urls: &Vec<String>| same_urls(urls, &member.member.peer_urls);
     let by_url = hosts.iter().find(|host| host.peer_urls.as_ref().is_some_and(there));
-    by_url.map(|host| host.view.name.clone()).or_else(|| view.hosting.has(&wanted.0).then(|| wanted.0.clone()))
+    // Its id and its URL are no names, although a sandbox would take any.
+    let is_name = wanted.0.parse::<MemberId>().is_err() && !wanted.0.contains("://");
+    let by_name = || (is_name && view.hosting.has(&wanted.0)).then(|| wanted.0.clone());
+    by_url.map(|host| host.view.name.clone()).or_else(by_name)
 }
