@@ -105,7 +105,7 @@ crate::choice! {
         Already = "already",
         /// It was not reached.
         Skipped = "skipped",
-        /// It failed, and nothing was changed by it.
+        /// It failed; how far it came is in its detail.
         Failed = "failed",
         /// It was sent, its answer was lost, and reading the cluster did not tell either.
         Unknown = "unknown",
@@ -143,7 +143,7 @@ record! {
         ok: bool,
         /// The steps as they were planned.
         plan: Vec<PlannedStep>,
-        /// Why the plan would be refused, or what it would wait for.
+        /// Why the plan would be refused now; what only has to catch up the change itself waits for.
         refusals: Vec<Refusal>,
         /// The steps as they were taken.
         steps: Vec<TakenStep>,

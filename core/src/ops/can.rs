@@ -2,7 +2,7 @@
 
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::change::guard::{Refusal, approve, approve_in_time};
+use crate::change::guard::{Refusal, approve};
 use crate::change::report::{PlannedStep, count, plan_table};
 use crate::change::server;
 use crate::change::{Action, Change, ClusterView, Depth, Hands, Plan, look_at_hosts, observe, ready};
@@ -49,7 +49,7 @@ args! {
 record! {
     /// The verdict about a change that nobody has made yet.
     pub struct Can {
-        /// Whether the change would be carried out: no guard refuses it, or only what has to catch up is waited for.
+        /// Whether the change would be carried out now: no guard refuses it.
         allowed: bool,
         /// Whether etcd itself would accept it, which says little about whether it is safe.
         server_accepts: bool,
@@ -63,7 +63,7 @@ record! {
         quorum_after: i64,
         /// How many more voters could fail afterwards; negative where too few would be left.
         tolerance_after: i64,
-        /// Why it would be refused, or what it would wait for.
+        /// Why it would be refused; what only has to catch up the change itself waits for.
         refusals: Vec<Refusal>,
         /// The steps that it would take.
         plan: Vec<PlannedStep>,
@@ -123,9 +123,9 @@ pub fn judge(view: &ClusterView, Args { action, member }: Args) -> Result<Can> {
         after = after.after(&step.action);
     }
     let label = table.last().map_or_else(String::new, |step| step.target.clone());
-    let refusals = approve(plan.clone(), view, &[]).err().map(|refused| refused.refusals).unwrap_or_default();
+    let refusals = approve(plan, view, &[]).err().map(|refused| refused.refusals).unwrap_or_default();
     Ok(Can {
-        allowed: approve_in_time(plan, view, &[]).is_ok(),
+        allowed: refusals.is_empty(),
         server_accepts,
         action,
         member: label,

@@ -21,7 +21,7 @@ enum Journal {
     Lost,
 }
 
-fn healthy(cluster: &Running) {
+pub(crate) fn healthy(cluster: &Running) {
     until("the cluster is healthy", || {
         let quorum = cluster.call("quorum", json!({})).map_err(|error| format!("{error:?}"))?;
         let good = quorum["verdict"] == "healthy" && quorum["voters"] == 3 && quorum["learners"] == 0;

@@ -49,7 +49,9 @@ fn while_restarting(cluster: &Running, down: bool, meanwhile: impl FnOnce(&mpsc:
                 }
                 Ok(Value::Null)
             };
-            let mut args = record(json!({ "members": [follower], "settle": "1s" }));
+            // Of a member that stays up nothing is seen.
+            let allow: &[&str] = if down { &[] } else { &["not_restarted"] };
+            let mut args = record(json!({ "members": [follower], "settle": "1s", "allow": allow }));
             args.insert("restart", Value::Hook(0));
             let (caller, profile, cancel) = (&cluster.caller, cluster.profile(), Cancel::new());
             caller.answer_hooked(&profile, "rolling-restart", args, &|_| {}, &[Box::new(hold)], cancel)

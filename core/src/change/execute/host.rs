@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::run::{Deed, Run, start_configuration};
+use super::run::{Deed, Run};
 use crate::change::failed::{Ended, NoHost, NotRestarted};
 use crate::change::guard::Code;
 use crate::change::plan::Action;
 use crate::change::view::{ClusterView, MemberView, Role};
 use crate::error::{Error, Result, Sent};
 use crate::event::Event;
-use crate::host::{Data, Host, Process};
+use crate::host::{Data, Host, Process, StartConfiguration};
 use crate::id::MemberId;
 use crate::units::Hook;
 use crate::value::{Record, Value};
@@ -228,4 +228,21 @@ impl Drop for Away {
             watcher.abort();
         }
     }
+}
+
+/// Returns what an added member is to be started with. etcd compares the initial cluster with the membership list, so every
+/// member has to be in it with every peer URL, and the added one under the name that it will have. Of the others' names it
+/// wants only that they differ, and one that has never started has none.
+pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<StartConfiguration> {
+    let added = view.get(id)?;
+    let entries = view.members.iter().flat_map(|m| {
+        let name = match m.member.started() {
+            _ if m.member.id == id => name.to_owned(),
+            true => m.member.name.clone(),
+            false => m.member.id.to_string(),
+        };
+        m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
+    });
+    let (name, peer_urls) = (name.to_owned(), added.member.peer_urls.clone());
+    Some(StartConfiguration { name, initial_cluster: entries.collect::<Vec<_>>().join(","), peer_urls })
 }

@@ -23,8 +23,9 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::rpc::AlarmKind;
 use crate::value::{Value, to_value};
+use host::start_configuration;
 pub use host::{Hands, ToDo, ToRestart};
-use run::{Run, Taken, start_configuration};
+use run::{Run, Taken};
 
 /// Carries out a plan.
 ///

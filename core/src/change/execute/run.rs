@@ -16,7 +16,6 @@ use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
-use crate::host::StartConfiguration;
 use crate::id::MemberId;
 use crate::ops::member::best_transferee;
 use crate::rpc::{AlarmKind, Cluster};
@@ -389,20 +388,3 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 const SLOWEST: i64 = 5_000_000;
 /// How often a host is asked whether the process that is awaited still runs.
 const HOST_EVERY: Duration = Duration::from_secs(1);
-
-/// Returns what an added member is to be started with. etcd compares the initial cluster with the membership list, so every
-/// member has to be in it with every peer URL, and the added one under the name that it will have. Of the others' names it
-/// wants only that they differ, and one that has never started has none.
-pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<StartConfiguration> {
-    let added = view.get(id)?;
-    let entries = view.members.iter().flat_map(|m| {
-        let name = match m.member.started() {
-            _ if m.member.id == id => name.to_owned(),
-            true => m.member.name.clone(),
-            false => m.member.id.to_string(),
-        };
-        m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
-    });
-    let (name, peer_urls) = (name.to_owned(), added.member.peer_urls.clone());
-    Some(StartConfiguration { name, initial_cluster: entries.collect::<Vec<_>>().join(","), peer_urls })
-}

@@ -24,7 +24,7 @@ impl Change for MemberPromote {
         name: "member promote",
         summary: "Give a learner its vote.",
         details: "A learner that has started and is more than 100 raft entries behind is waited for, as long as `wait` says; \
-                  with dry_run, and with `can`, the refusals tell how far it is behind. etcd itself promotes at nine tenths of the \
+                  with dry_run, and with `can`, the answer is how far it is behind. etcd itself promotes at nine tenths of the \
                   leader's log, which can be millions of entries short. A learner that does not answer is refused, and so is \
                   a member that votes already, because that is seldom what was meant.",
         search: &["etcdctl", "voter", "learner", "vote"],

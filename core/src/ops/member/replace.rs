@@ -187,7 +187,9 @@ impl<'v> Case<'v> {
         if !view.hosting.has(&self.name) {
             return Err(NoHost { member: self.name.clone() }.into());
         }
-        let except = self.old.or(self.new).map(|m| m.member.id);
+        // Who is replaced is asked for the snapshot only where nobody else could be.
+        let another = |id: &MemberId| view.voters().any(|m| m.member.id != *id && m.serves());
+        let except = self.old.or(self.new).map(|m| m.member.id).filter(another);
         let mut plan = Plan::new(MemberReplace::CARD.name, view)
             .then(Action::SaveSnapshot { path: snapshot, except }, "what is taken away must be there to go back to");
         plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)).or_else(|| self.learner(view)));
