@@ -50,30 +50,30 @@ pub fn run(leave: Leave) -> i32 {
             return error.exit_code();
         }
     };
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    let json_events = cli.command.as_ref().is_some_and(Verb::tells_programs);
+    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb, json_events);
     let done = on_deep_stack(move || {
-        main(cli, leave).unwrap_or_else(|problem| {
-            let _ = writeln!(io::stderr(), "error: {problem}");
+        main(cli, dumb, &output, leave).unwrap_or_else(|problem| {
+            output.problem(&problem);
             MISUSED
         })
     });
     done.unwrap_or(FAILED)
 }
 
-fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
+fn main(cli: Cli, dumb: bool, output: &Arc<Output>, leave: Leave) -> Result<i32, String> {
     logging::start(variable)?;
     if !cli.allow.is_empty() && !matches!(cli.command, None | Some(Verb::Run { .. })) {
         return Err("--allow is for scripts: give it to `run`, or pipe the script in".to_owned());
     }
-    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-    let json_events = cli.command.as_ref().is_some_and(Verb::tells_programs);
-    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb, json_events);
     let interrupt = Arc::new(Interrupt::default());
     // A terminal that cannot move its cursor is no place for a line editor.
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
     let shell = cli.command.is_none() && terminal;
     let received = signals::listen(Arc::clone(&interrupt), shell, leave);
     let received = received.map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let app = App { output, interrupt, received };
+    let app = App { output: Arc::clone(output), interrupt, received };
     let connection = cli.connection.0;
     match cli.command {
         Some(Verb::Docs { format }) => app.docs(format),
@@ -164,7 +164,7 @@ impl App {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return NO_READER;
         }
-        let _ = self.output.error(&format!("error: cannot write the output: {error}"));
+        self.output.problem(&format!("cannot write the output: {error}"));
         FAILED
     }
 
@@ -182,7 +182,7 @@ impl App {
             Failure::Stopped(Stop::Unwritable(_) | Stop::Exhausted) => FAILED,
         };
         if let Some(report) = interpreter.report(failure) {
-            let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
+            let _ = self.output.failed(&report, &interpreter.render(&report, self.output.colour_errors()));
         }
         code
     }

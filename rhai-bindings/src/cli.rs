@@ -46,7 +46,8 @@ pub enum Verb {
         /// Writes out the value of the last expression.
         #[arg(long)]
         print_result: bool,
-        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too.
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too,
+        /// with the fields of what is thrown.
         #[arg(long)]
         events: bool,
         /// The script; `-` for standard input.
@@ -60,7 +61,8 @@ pub enum Verb {
         /// How to write it.
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
-        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too.
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too,
+        /// with the fields of what is thrown.
         #[arg(long)]
         events: bool,
         /// The expression, or several statements.
