@@ -40,7 +40,7 @@ pub enum Verb {
         /// What the script may do.
         #[command(flatten)]
         allow: Allow,
-        /// Sets a field of `opts`.
+        /// Sets a field of `opts`, and an option of the script.
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
         set: Vec<(String, String)>,
         /// Writes out the value of the last expression.
@@ -52,7 +52,7 @@ pub enum Verb {
         events: bool,
         /// The script; `-` for standard input.
         file: String,
-        /// The script's own words, its `args`.
+        /// The script's own words and options, its `args`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

@@ -73,6 +73,7 @@ fn a_thrown_map_keeps_its_fields(folder: Folder) {
 #[case("throw \"no\"", 1, json!({ "message": "no", "source": "eval", "line": 1, "position": 1 }))]
 #[case("etcd.helth()", 1, json!({ "message": "there is no function named helth", "hint": "did you mean health?", "source": "eval", "line": 1, "position": 6 }))]
 #[case("let a = 1;\nlet", 2, json!({ "message": "Expecting name of a variable", "source": "eval", "line": 2, "position": 4 }))]
+#[case("options(#{ keep: 0 }).kep", 1, json!({ "message": "there is no field named kep", "hint": "did you mean key?", "source": "eval", "line": 1, "position": 23 }))]
 fn other_failures_have_the_same_fields(
     folder: Folder,
     #[case] script: &str,
@@ -81,4 +82,19 @@ fn other_failures_have_the_same_fields(
 ) {
     let (ended, event) = failed(&folder, &["eval", "--events", script]);
     assert_eq!((ended, known(&event)), (code, expected));
+}
+
+#[rstest]
+fn an_option_that_is_refused_is_told_to_programs(folder: Folder) {
+    folder.write("a.rhai", "let given = options([\"word...\"], #{ dry_run: false });\nprint(given);");
+    let (code, event) = failed(&folder, &["run", "--events", "a.rhai", "--dryrun"]);
+    let expected = json!({ "code": "invalid_argument", "message": "there is no option --dryrun", "hint": "did you mean --dry-run?",
+        "argument": "--dryrun", "causes": [], "retryable": false, "source": "a.rhai", "line": 1, "position": 13 });
+    assert_eq!((code, known(&event)), (1, expected));
+    // A mark that stands first ends the options of the script as any other does.
+    let (code, out, err) = done(&mut folder.etcdsh(&["run", "a.rhai", "--", "--dryrun", "--"]));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("[\"--dryrun\", \"--\"]") && out.contains("false"), "{out}");
+    let (code, out, _) = done(&mut folder.etcdsh(&["run", "a.rhai", "--dry-run", "--", "--dryrun"]));
+    assert!(code == 0 && out.contains("[\"--dryrun\"]") && out.contains("true"), "{out}");
 }
