@@ -16,7 +16,7 @@ use super::{script, text};
 #[case("rolling-restart", &[])]
 fn what_a_script_does_not_know_is_refused(#[case] name: &str, #[case] words: &[&str]) {
     let cluster = Running::start("3.6", Options { members: 1, tls: false, ..Options::default() }).unwrap();
-    let leader = cluster.call("sandbox list", json!({})).unwrap();
+    let before = cluster.call("sandbox list", json!({})).unwrap();
     for language in ["nu", "rhai"] {
         let name = format!("{name}.{language}");
         let run = |more: &[&str]| {
@@ -52,22 +52,25 @@ fn what_a_script_does_not_know_is_refused(#[case] name: &str, #[case] words: &[&
         }
     }
     assert_eq!(cluster.call("change list", json!({})).unwrap(), json!([]), "nothing was begun");
-    assert_eq!(cluster.call("sandbox list", json!({})).unwrap(), leader, "nobody was restarted");
+    assert_eq!(cluster.call("sandbox list", json!({})).unwrap(), before, "nobody was restarted");
     let files = std::fs::read_dir(cluster.home()).unwrap().flatten();
     assert_eq!(files.filter(|file| file.path().extension().is_some_and(|e| e == "db")).count(), 0);
 }
 
 /// Whoever mends only the first of them would be refused again.
 #[rstest]
-#[case("nospace", &[])]
-#[case("recover-member", &["infra1"])]
-#[case("rolling-restart", &[])]
-fn all_that_speaks_against_a_plan_is_told(#[case] name: &str, #[case] words: &[&str]) {
+#[case("nospace")]
+#[case("recover-member")]
+#[case("rolling-restart")]
+fn all_that_speaks_against_a_plan_is_told(#[case] name: &str) {
     let cluster = Running::three("3.6").unwrap();
-    cluster.kill(&["infra3"]);
+    // What is told changes while a leader is looked for, so it is not the leader who is down.
+    let followers = cluster.followers();
+    cluster.kill(&[&followers[0]]);
+    let words = if name == "recover-member" { vec![followers[1].as_str()] } else { vec![] };
     let operation = name.replace("nospace", "space recover").replace("recover-member", "member replace");
     let mut args = json!({ "dry_run": true, "wait": "10s" });
-    if let [member] = words {
+    if let [member] = words.as_slice() {
         args["member"] = json!(member);
     }
     let report = cluster.call(&operation, args).unwrap();
@@ -75,7 +78,7 @@ fn all_that_speaks_against_a_plan_is_told(#[case] name: &str, #[case] words: &[&
         report["refusals"].as_array().unwrap().iter().map(|it| it["message"].as_str().unwrap().to_owned()).collect();
     assert!(refusals.len() > 1, "{report}");
     for language in ["nu", "rhai"] {
-        let output = script(&cluster, &format!("{name}.{language}"), true, words);
+        let output = script(&cluster, &format!("{name}.{language}"), true, &words);
         // Nushell breaks a long message into lines, each with a mark.
         let said: Vec<_> = text(&output).split_whitespace().filter(|word| *word != "|").map(str::to_owned).collect();
         let said = said.join(" ");
