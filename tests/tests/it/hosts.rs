@@ -1,7 +1,10 @@
 //! How members' processes are stopped and started, and their data moved aside, for real.
 
+mod broken;
 mod driven;
+mod fleet;
 mod kubelet;
+mod operations;
 mod unit;
 
 use etcdsh_core::host::{Data, HostView, Process, StartConfiguration};
