@@ -3,6 +3,7 @@
 mod broken;
 mod driven;
 mod fleet;
+mod interrupted;
 mod kubelet;
 mod operations;
 mod unit;
