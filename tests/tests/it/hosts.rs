@@ -5,6 +5,7 @@ mod driven;
 mod fleet;
 mod interrupted;
 mod kubelet;
+mod mistaken;
 mod operations;
 mod unit;
 
