@@ -116,13 +116,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     // To start a member never takes a quorum away, and may bring it back.
     let starts = matches!(action, Action::StartMember { .. });
     if !starts && (!view.confirmed || view.healthy_voters() < view.quorum()) {
-        let message = format!(
-            "{} of {} voters are healthy; a change needs a quorum of {}",
-            view.healthy_voters(),
-            view.voters().count(),
-            view.quorum()
-        );
-        refusals.push(refusal(Code::NoQuorum, message, "bring voters back first; `health` names those that are down"));
+        refusals.push(no_quorum(view));
     }
     if view.already(action).is_some() {
         // Nothing will be sent; but the name of an unstarted member is nowhere yet, and will be what is given now.
@@ -183,6 +177,19 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));
     }
     refusals
+}
+
+/// Says why no change can be confirmed. Members that are each healthy may still not have answered together in time.
+fn no_quorum(view: &ClusterView) -> Refusal {
+    let (healthy, voters, quorum) = (view.healthy_voters(), view.voters().count(), view.quorum());
+    if healthy >= quorum {
+        let message = format!(
+            "{healthy} of {voters} voters are healthy, but no quorum has confirmed in time who the members are"
+        );
+        return refusal(Code::NoQuorum, message, "run it again; if it is refused again, see what `quorum` says");
+    }
+    let message = format!("{healthy} of {voters} voters are healthy; a change needs a quorum of {quorum}");
+    refusal(Code::NoQuorum, message, "bring voters back first; `health` names those that are down")
 }
 
 /// The first promise: no step leaves fewer healthy voters than the quorum afterwards.
