@@ -6,7 +6,9 @@
 # Needs: the plugin, a cluster that is chosen by --profile, ETCDCTL_ENDPOINTS or the configuration, and a profile that says
 #   under `hosts` how its processes are reached (docs/hosts.md); that of a sandbox does.
 # Try it: etcd sandbox start; etcd sandbox break infra2 --how stale-data; nu scripts/recover-member.nu infra2 --profile sandbox
-# It never deletes data: where the old data lie is printed. After an interruption run it again, or `etcd change resume`.
+# It never deletes data: where the old data lie is printed. After an interruption `etcd change list` names the run, and
+# `etcd change resume` goes on with it. This script can be run again instead where the hosts of the profile have
+# `peer_urls`, as those of a sandbox do; else it does not know any more whom it has removed.
 
 def main [
     member: string # The member to recover: its name, id or one of its URLs.

@@ -6,13 +6,14 @@
 # restarted says the profile under `hosts` (docs/hosts.md), or else --reboot, for example
 #   --reboot 'ssh {name} sudo systemd-run --on-active=2 systemctl reboot'
 # Its words are separated by blanks, no shell reads them, and {name} and {member_id} are the member's. If it fails, nothing
-# more is done. After an interruption `etcd change list` names the run, and `etcd change resume` goes on with it.
+# more is done. A reboot must begin within --wait. After an interruption `etcd change list` names the run, and
+# `etcd change resume` goes on with it.
 
 def main [
     --reboot: string # The command that restarts a member, or its machine.
     --members: string # Only these members, separated by commas.
-    --settle: duration = 30sec # For how long a member must have served before the next one; a reboot must begin within it.
-    --wait: duration = 15min # How long a member may take to come back.
+    --settle: duration = 30sec # For how long a member must have served before the next one.
+    --wait: duration = 15min # How long a member may take to go away and to come back.
     --profile: string # The profile to use.
     --dry-run # Show the order and what speaks against it, and change nothing.
 ]: nothing -> nothing {

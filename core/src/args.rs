@@ -68,7 +68,10 @@ pub enum Kind {
     /// The name of a member of a sandbox.
     SandboxMember,
     /// A run of a change: its name, or a beginning that no other run has.
-    Run,
+    Run {
+        /// Whether it has to be one that can be gone on with.
+        open: bool,
+    },
     /// A callback.
     Hook,
     /// One word of a closed set.

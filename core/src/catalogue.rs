@@ -55,6 +55,7 @@ pub const HAND_WRITTEN: &[(&str, &str)] = &[
     ("rhai: connect", "returns a handle, which is a value of the Rhai face only"),
     ("rhai: exit", "sets the exit code; Rhai's own looks like an ordinary result"),
     ("rhai: now", "returns the time, for which Nushell has `date now`"),
+    ("rhai: options", "reads what a script was told, for which Nushell has the parameters of `main`"),
     ("rhai: pad", "refuses a length that Rhai's own would fill the memory with"),
     ("rhai: parse_json", "keeps every digit of an id, which Rhai's own rounds"),
     ("rhai: run", "starts a program, for which Nushell needs no command"),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 /// What Ctrl-C cancels: one for each call.
 pub type Cancel = CancellationToken;
 
-use crate::change::record::Memory;
+use crate::change::memory::Memory;
 use crate::error::{Error, Fault, Interrupted, Result};
 use crate::event::Event;
 use crate::places::Places;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use etcdsh_core::args::{Args, Kind, Param};
-use etcdsh_core::change::record::{RunRecord, runs};
+use etcdsh_core::change::record::{RunRecord, to_name};
 use etcdsh_core::member::Member;
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile::{self, Settings};
@@ -81,9 +81,9 @@ pub fn suggest(
             Some(words(profile::names(shell.config().ok()?.as_ref(), &shell.places).ok()?))
         }
         Kind::Sandbox => Some(words(Sandbox::names(&Shell::new(engine).ok()?.places))),
-        Kind::Run => {
+        Kind::Run { open } => {
             let run = |run: RunRecord| suggestion(&run.id, Some(run.state.word().to_owned()));
-            Some(runs(&Shell::new(engine).ok()?.places.state).into_iter().map(run).collect())
+            Some(to_name(&Shell::new(engine).ok()?.places.state, open).map(run).collect())
         }
         Kind::SandboxMember => {
             let sandbox = Sandbox::named(&Shell::new(engine).ok()?.places, &sandbox(entry, call)?).ok()?;

@@ -81,7 +81,7 @@ fn shape(kind: Kind) -> SyntaxShape {
         | Kind::Profile
         | Kind::Sandbox
         | Kind::SandboxMember
-        | Kind::Run
+        | Kind::Run { .. }
         | Kind::Choice(_) => SyntaxShape::String,
         Kind::Octets => SyntaxShape::OneOf(vec![SyntaxShape::Binary, SyntaxShape::String]),
         Kind::Size => SyntaxShape::Filesize,
@@ -117,8 +117,8 @@ fn column_type(kind: Kind) -> Type {
         Kind::Bool => Type::Bool,
         Kind::Int => Type::Int,
         Kind::Float => Type::Float,
-        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Run => Type::String,
-        Kind::Choice(_) | Kind::Path => Type::String,
+        Kind::Text | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember => Type::String,
+        Kind::Choice(_) | Kind::Path | Kind::Run { .. } => Type::String,
         Kind::Size => Type::Filesize,
         Kind::Elapsed => Type::Duration,
         Kind::Time => Type::Date,

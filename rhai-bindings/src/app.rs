@@ -1,5 +1,6 @@
 //! What the binary does: reads the caller's words and surroundings, and runs what was asked for.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ struct Job {
     text: String,
     grants: Grants,
     args: Vec<String>,
+    args_ended: bool,
     opts: Vec<(String, String)>,
     script_path: Option<String>,
     show: Option<Format>,
@@ -43,37 +45,38 @@ struct Job {
 
 /// Runs the binary, and returns its exit code.
 pub fn run(leave: Leave) -> i32 {
-    let cli = match Cli::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
             return error.exit_code();
         }
     };
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    let json_events = cli.command.as_ref().is_some_and(Verb::tells_programs);
+    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb, json_events);
     let done = on_deep_stack(move || {
-        main(cli, leave).unwrap_or_else(|problem| {
-            let _ = writeln!(io::stderr(), "error: {problem}");
+        main(cli, &words, dumb, &output, leave).unwrap_or_else(|problem| {
+            output.problem(&problem);
             MISUSED
         })
     });
     done.unwrap_or(FAILED)
 }
 
-fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
+fn main(cli: Cli, words: &[OsString], dumb: bool, output: &Arc<Output>, leave: Leave) -> Result<i32, String> {
     logging::start(variable)?;
     if !cli.allow.is_empty() && !matches!(cli.command, None | Some(Verb::Run { .. })) {
         return Err("--allow is for scripts: give it to `run`, or pipe the script in".to_owned());
     }
-    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
-    let json_events = cli.command.as_ref().is_some_and(Verb::tells_programs);
-    let output = Output::new(variable("NO_COLOR").is_some_and(|value| !value.is_empty()), dumb, json_events);
     let interrupt = Arc::new(Interrupt::default());
     // A terminal that cannot move its cursor is no place for a line editor.
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb;
     let shell = cli.command.is_none() && terminal;
     let received = signals::listen(Arc::clone(&interrupt), shell, leave);
     let received = received.map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let app = App { output, interrupt, received };
+    let app = App { output: Arc::clone(output), interrupt, received };
     let connection = cli.connection.0;
     match cli.command {
         Some(Verb::Docs { format }) => app.docs(format),
@@ -86,6 +89,7 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
         Some(Verb::Run { allow, set, print_result, file, args, .. }) => {
             let (source, text) = read(&file)?;
             let mut job = Job::new(&source, text, cli.allow.and(allow).grants());
+            job.args_ended = are_behind_a_mark(&args, words);
             (job.args, job.opts) = (args, set);
             job.script_path = Some(file).filter(|file| file != "-");
             job.show = print_result.then_some(Format::Table);
@@ -103,10 +107,16 @@ fn main(cli: Cli, leave: Leave) -> Result<i32, String> {
     }
 }
 
+/// Says whether a word `--` stands right before a script's own words; clap takes it for its own there.
+fn are_behind_a_mark(args: &[String], words: &[OsString]) -> bool {
+    let before = words.len().checked_sub(args.len() + 1).and_then(|at| words.get(at));
+    before.is_some_and(|word| word == "--")
+}
+
 impl Job {
     fn new(source: &str, text: String, grants: Grants) -> Self {
         let (source, args, opts) = (source.to_owned(), Vec::new(), Vec::new());
-        Job { source, text, grants, args, opts, script_path: None, show: None }
+        Job { source, text, grants, args, args_ended: false, opts, script_path: None, show: None }
     }
 }
 
@@ -118,6 +128,7 @@ impl App {
             flags,
             grants,
             args: Vec::new(),
+            args_ended: false,
             opts: Vec::new(),
             script_path: None,
             memory: None,
@@ -129,7 +140,8 @@ impl App {
 
     fn perform(&self, connection: etcdsh_core::value::Record, job: Job) -> i32 {
         let mut setup = self.setup(connection, job.grants);
-        (setup.args, setup.opts, setup.script_path) = (job.args, job.opts, job.script_path);
+        (setup.args, setup.args_ended) = (job.args, job.args_ended);
+        (setup.opts, setup.script_path) = (job.opts, job.script_path);
         let interpreter = Interpreter::new(Session::new(setup, Arc::clone(&self.interrupt)));
         let done = interpreter.run(&job.source, &job.text);
         self.output.erase_progress();
@@ -164,7 +176,7 @@ impl App {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return NO_READER;
         }
-        let _ = self.output.error(&format!("error: cannot write the output: {error}"));
+        self.output.problem(&format!("cannot write the output: {error}"));
         FAILED
     }
 
@@ -182,7 +194,7 @@ impl App {
             Failure::Stopped(Stop::Unwritable(_) | Stop::Exhausted) => FAILED,
         };
         if let Some(report) = interpreter.report(failure) {
-            let _ = self.output.error(&interpreter.render(&report, self.output.colour_errors()));
+            let _ = self.output.failed(&report, &interpreter.render(&report, self.output.colour_errors()));
         }
         code
     }

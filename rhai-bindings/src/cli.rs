@@ -40,18 +40,19 @@ pub enum Verb {
         /// What the script may do.
         #[command(flatten)]
         allow: Allow,
-        /// Sets a field of `opts`.
+        /// Sets a field of `opts`, and an option of the script.
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
         set: Vec<(String, String)>,
         /// Writes out the value of the last expression.
         #[arg(long)]
         print_result: bool,
-        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too.
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too,
+        /// with the fields of what is thrown.
         #[arg(long)]
         events: bool,
         /// The script; `-` for standard input.
         file: String,
-        /// The script's own words, its `args`.
+        /// The script's own words and options, its `args`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -60,7 +61,8 @@ pub enum Verb {
         /// How to write it.
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
-        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too.
+        /// Writes what happens to standard error as JSON, one object a line, in place of a line of progress; a failure too,
+        /// with the fields of what is thrown.
         #[arg(long)]
         events: bool,
         /// The expression, or several statements.

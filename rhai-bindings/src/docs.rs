@@ -49,9 +49,8 @@ pub fn kind(kind: Kind) -> String {
         Kind::Bool => "bool".to_owned(),
         Kind::Int => "int".to_owned(),
         Kind::Float => "float".to_owned(),
-        Kind::Text | Kind::Path | Kind::Member | Kind::Profile | Kind::Sandbox | Kind::SandboxMember | Kind::Run => {
-            "string".to_owned()
-        }
+        Kind::Text | Kind::Path | Kind::Member | Kind::Profile => "string".to_owned(),
+        Kind::Sandbox | Kind::SandboxMember | Kind::Run { .. } => "string".to_owned(),
         Kind::Octets => "string or blob".to_owned(),
         Kind::Size => "size".to_owned(),
         Kind::Elapsed => "duration".to_owned(),

@@ -11,7 +11,7 @@ use crate::resolver::Resolver;
 use crate::session::Session;
 use crate::source::Sources;
 use crate::stop::Stop;
-use crate::{bind, functions, json, memory, sized, stream};
+use crate::{bind, functions, json, memory, options, sized, stream};
 
 /// The stack of the thread that scripts run on. A call level of Rhai's costs tens of kilobytes of it in a debug build.
 pub const STACK: usize = 64 << 20;
@@ -131,6 +131,7 @@ impl Interpreter {
         bind::register(&mut engine, CATALOGUE, documented);
         stream::register(&mut engine);
         functions::register(&mut engine, &session);
+        options::register(&mut engine, &session);
         sized::register(&mut engine);
         json::register(&mut engine, &session);
         engine.set_module_resolver(Resolver::new(&session.setup, Arc::clone(&sources)));

@@ -1,8 +1,8 @@
 //! The Rhai face of etcdsh: an engine with the catalogue bound, a script runner and a REPL.
 //!
 //! In reading order: what all functions share ([`session`], [`interrupt`]), values ([`value`], [`stream`], [`cluster`],
-//! [`error`], [`stop`]), how the catalogue becomes functions ([`bind`], [`docs`], [`functions`], [`command`], [`json`], [`sized`]), and the engine
-//! with its imports and its bounds ([`engine`], [`resolver`], [`source`], [`memory`]). Then what a person meets: the command line ([`app`], [`cli`],
+//! [`error`], [`stop`]), how the catalogue becomes functions ([`bind`], [`docs`], [`functions`], [`options`], [`command`], [`json`], [`sized`]), and
+//! the engine with its imports and its bounds ([`engine`], [`resolver`], [`source`], [`memory`]). Then what a person meets: the command line ([`app`], [`cli`],
 //! [`signals`], [`logging`], [`output`]), failures ([`report`], [`check`]) and results ([`show`], [`table`]), and the shell
 //! ([`repl`]).
 
@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod json;
 pub mod logging;
 pub mod memory;
+pub mod options;
 pub mod output;
 pub mod repl;
 pub mod report;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use etcdsh_core::event::Event;
 use etcdsh_core::progress::Progress;
 use etcdsh_core::units::{Timestamp, escape_json, rfc3339};
+use serde_json::{Map, Value as Json};
 
+use crate::report::Report;
 use crate::session::{Events, Print};
 use crate::table::Canvas;
 
@@ -62,7 +64,12 @@ impl Output {
     /// Returns where a script's `debug` goes.
     pub fn debugger(self: &Arc<Self>) -> Print {
         let out = Arc::clone(self);
-        Box::new(move |text| out.told("debug", text))
+        Box::new(move |text| {
+            if !out.json_events {
+                return out.line(text);
+            }
+            out.object("debug", [("message".to_owned(), text.into())].into_iter().collect())
+        })
     }
 
     /// Returns who is told what happens: a program of everything, a person who waits of everything too, and a log of warnings.
@@ -84,16 +91,28 @@ impl Output {
     /// # Errors
     /// It is closed.
     pub fn error(&self, text: &str) -> io::Result<()> {
-        self.told("failed", text)
+        self.line(text)
     }
 
-    /// Writes what is no event of core's: as it is or, for a program, as an object like the others.
-    fn told(&self, event: &str, message: &str) -> io::Result<()> {
-        if !self.json_events {
-            return self.line(message);
-        }
-        let time = rfc3339(Timestamp::now().0);
-        self.line(&escape_json(&serde_json::json!({ "time": time, "event": event, "message": message }).to_string()))
+    /// Says why it failed: in the words that a person is shown or, for a program, as an object with its fields.
+    ///
+    /// # Errors
+    /// Standard error is closed.
+    pub fn failed(&self, report: &Report, shown: &str) -> io::Result<()> {
+        if self.json_events { self.object("failed", report.fields()) } else { self.line(shown) }
+    }
+
+    /// Says why it failed, where that has nothing to do with a script.
+    pub fn problem(&self, problem: &str) {
+        // Nobody is left to be told that standard error is closed.
+        let _ = self.failed(&Report::of(problem), &format!("error: {problem}"));
+    }
+
+    /// Writes what is no event of core's as an object like the others.
+    fn object(&self, event: &str, mut fields: Map<String, Json>) -> io::Result<()> {
+        fields.insert("time".to_owned(), rfc3339(Timestamp::now().0).into());
+        fields.insert("event".to_owned(), event.into());
+        self.line(&escape_json(&Json::Object(fields).to_string()))
     }
 
     fn line(&self, line: &str) -> io::Result<()> {

@@ -7,12 +7,13 @@ use etcdsh_core::error::suggest;
 use etcdsh_core::units::escape;
 use nu_ansi_term::{Color, Style};
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
+use serde_json::Value as Json;
 
 use crate::check::Finding;
-use crate::docs;
 use crate::engine::{AMBIENT, Failure, Interpreter, MAX_CALL_LEVELS};
 use crate::error::KIND;
 use crate::stop::Stop;
+use crate::{docs, show};
 
 /// How many calls are shown at most on the way to the failure.
 const MAX_FRAMES: usize = 8;
@@ -24,7 +25,13 @@ pub struct Report {
     place: Option<Place>,
     /// Labelled lines below the snippet.
     notes: Vec<(&'static str, String)>,
+    /// What a thrown map said, for a program.
+    told: serde_json::Map<String, Json>,
 }
+
+/// What a program is told of a failure beside its message and its place, as a thrown map names it.
+const TOLD: &[&str] =
+    &["code", "hint", "member", "endpoint", "sent", "retryable", "outcome", "argument", "causes", "report"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
@@ -47,6 +54,28 @@ impl std::fmt::Display for Place {
     }
 }
 
+impl Report {
+    /// Describes a problem that has nothing to do with a script.
+    pub fn of(problem: &str) -> Self {
+        Report { headline: problem.to_owned(), ..Report::default() }
+    }
+
+    /// Returns what a program is told: the fields of a thrown map, each null where there is nothing to say.
+    pub fn fields(&self) -> serde_json::Map<String, Json> {
+        let mut fields: serde_json::Map<_, _> =
+            TOLD.iter().map(|name| ((*name).to_owned(), self.told.get(*name).cloned().unwrap_or_default())).collect();
+        let mut set = |name: &str, value: Json| drop(fields.insert(name.to_owned(), value));
+        if !self.told.contains_key("hint") {
+            set("hint", self.notes.iter().find(|(label, _)| *label == "help").map(|(_, help)| help.as_str()).into());
+        }
+        set("message", self.headline.as_str().into());
+        set("source", self.place.as_ref().map(|place| place.source.as_str()).into());
+        set("line", self.place.as_ref().map(|place| place.line).into());
+        set("position", self.place.as_ref().and_then(|place| place.column).into());
+        fields
+    }
+}
+
 impl Interpreter {
     /// Describes a failure; nothing is to be said about a script that ended itself.
     pub fn report(&self, failure: Failure) -> Option<Report> {
@@ -54,18 +83,18 @@ impl Interpreter {
             Failure::Syntax { source, error } => Some(Report {
                 headline: error.err_type().to_string(),
                 place: Place::new(&source, error.position()),
-                notes: Vec::new(),
+                ..Report::default()
             }),
             Failure::Thrown { source, error } => Some(thrown(&self.engine, source, *error)),
             Failure::Stopped(Stop::Interrupted(map)) => {
-                let mut report = Report { headline: "interrupted".to_owned(), ..Report::default() };
+                let mut report = Report::of("interrupted");
                 if let Some(map) = map {
                     from_map(&mut report, &map);
                 }
                 Some(report)
             }
             Failure::Stopped(Stop::Unwritable(reason)) => {
-                Some(Report { headline: format!("cannot write the output: {reason}"), ..Report::default() })
+                Some(Report::of(&format!("cannot write the output: {reason}")))
             }
             Failure::Stopped(Stop::Exhausted) => Some(Report {
                 headline: "the script takes too much memory, and was stopped".to_owned(),
@@ -80,7 +109,8 @@ impl Interpreter {
     pub fn describe_finding(&self, finding: Finding) -> Report {
         let mut notes = vec![("code", finding.code.to_owned())];
         notes.extend(finding.help.map(|help| ("help", help)));
-        Report { headline: finding.problem, place: Place::new(&finding.source, finding.place), notes }
+        let place = Place::new(&finding.source, finding.place);
+        Report { headline: finding.problem, place, notes, ..Report::default() }
     }
 
     /// Writes a report out, with its snippet.
@@ -206,6 +236,8 @@ fn from_map(report: &mut Report, map: &Map) {
     if let (Some(source), Some(line)) = (text("source"), count("line")) {
         report.place = Some(Place { source, line, column: count("position") });
     }
+    let told = TOLD.iter().filter_map(|name| Some(((*name).to_owned(), show::json(map.get(*name)?))));
+    report.told = told.collect();
     let of_core = text("error").is_some_and(|kind| kind == KIND);
     for (label, name) in [("code", "code"), ("member", "member"), ("endpoint", "endpoint"), ("help", "hint")] {
         report.notes.extend(text(name).filter(|_| of_core || name == "hint").map(|note| (label, note)));

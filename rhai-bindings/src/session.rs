@@ -60,6 +60,8 @@ pub struct Setup {
     pub grants: Grants,
     /// The words after the script's name.
     pub args: Vec<String>,
+    /// Whether a word `--` stood before them, so that none of them is an option of the script.
+    pub args_ended: bool,
     /// What `--set` said.
     pub opts: Vec<(String, String)>,
     /// The script's file.

@@ -101,6 +101,11 @@ fn words(value: &Dynamic) -> String {
     }
 }
 
+/// Returns a value as JSON; a number that JSON has no word for is null.
+pub fn json(value: &Dynamic) -> serde_json::Value {
+    serde_json::to_value(Json(value)).unwrap_or_default()
+}
+
 /// Reads what a stream still has into an array, so that it can be looked at twice.
 ///
 /// # Errors

@@ -39,12 +39,19 @@ impl Home {
     pub fn places(&self) -> Places {
         let home = self.path();
         let text = |path: PathBuf| Some(path.to_string_lossy().into_owned());
-        Places::from_env(home.to_owned(), |name| match name {
+        let mut places = Places::from_env(home.to_owned(), |name| match name {
             "HOME" => text(home.to_owned()),
             "XDG_STATE_HOME" => text(home.join("state")),
             "XDG_CONFIG_HOME" => text(home.join("config")),
             _ => None,
-        })
+        });
+        places.programs.insert(0, self.bin());
+        places
+    }
+
+    /// Returns the folder for programs that stand in for the system's; it comes first wherever programs are looked for.
+    pub fn bin(&self) -> PathBuf {
+        self.path().join("bin")
     }
 
     /// Writes a file of this home, for example `config/etcdsh/config.toml`.
@@ -63,6 +70,9 @@ impl Home {
             }
         }
         let home = self.path();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.bin()).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(folders).expect("folders of PATH"));
         command.env("HOME", home).env("XDG_STATE_HOME", home.join("state")).env("XDG_CONFIG_HOME", home.join("config"));
         command.current_dir(home).stdin(Stdio::null());
         command

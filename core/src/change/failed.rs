@@ -1,6 +1,8 @@
 //! Why a step failed.
 
-use crate::change::guard::Refused;
+use std::path::PathBuf;
+
+use crate::change::guard::{Code, Refused};
 use crate::error::{Error, Fault, Sent};
 use crate::id::ClusterId;
 use crate::rpc::AlarmKind;
@@ -46,6 +48,31 @@ impl Fault for OtherCluster {
 
     fn help(&self) -> Option<String> {
         Some("check the endpoints; nothing was changed on the other cluster".to_owned())
+    }
+}
+
+/// The file for the snapshot is there already, and no run that this one goes on with has written it.
+#[derive(Debug, thiserror::Error)]
+#[error("{} exists already", path.display())]
+pub(crate) struct NotOurs {
+    pub(crate) path: PathBuf,
+}
+
+impl Fault for NotOurs {
+    fn code(&self) -> &'static str {
+        "file_exists"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("snapshot")
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("choose another name; only a snapshot that is saved now is one to go back to".to_owned())
     }
 }
 
@@ -108,6 +135,30 @@ impl Fault for NoHost {
 
     fn help(&self) -> Option<String> {
         Some("say it in the profile, under `hosts`, or give a closure that does it".to_owned())
+    }
+}
+
+/// A closure was to restart a member, and nothing of that was seen.
+#[derive(Debug, thiserror::Error)]
+#[error("the closure has ended, and {member} was not seen to go away")]
+pub(crate) struct NotRestarted {
+    pub(crate) member: String,
+    pub(crate) source: Error,
+}
+
+impl Fault for NotRestarted {
+    fn code(&self) -> &'static str {
+        Code::NotRestarted.word()
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = "see that the closure restarts the member that it is given; give wait the time that a reboot takes to begin; to go \
+                    on with members that were not restarted, allow not_restarted";
+        Some(help.to_owned())
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Entry<'a> {
     Outcome {
         /// Its place, counted from one.
         number: usize,
+        /// The step, which needs no intent where nothing had to be done.
+        step: &'a Step,
         /// The word for it.
         outcome: &'a str,
         /// More about it.

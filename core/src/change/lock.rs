@@ -1,5 +1,5 @@
-//! One change at a time takes members away, whoever makes it and from wherever: the right to do so is a key in the cluster that
-//! lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it: before each
+//! One change at a time changes members or takes them away, whoever makes it and from wherever: the right to do so is a key in the
+//! cluster that lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it: before each
 //! step the cluster is looked at again.
 
 use std::sync::Arc;
@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use crate::change::failed::NobodyToAsk;
 use crate::change::plan::Plan;
+use crate::change::view::ClusterView;
 use crate::context::Context;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Fault, Result, Sent};
 use crate::event::Event;
 use crate::id::LeaseId;
@@ -25,6 +28,8 @@ const TTL: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(8);
+/// How long one member may take to answer about it, before another one is asked.
+const BRIEF: Duration = Duration::from_secs(2);
 
 /// Who holds the right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +37,19 @@ struct Note {
     run: String,
     operation: String,
     machine: String,
+    /// What tells its processes from those of others with the same numbers: another machine may have the same name, and so may
+    /// a container.
+    #[serde(default)]
+    place: String,
     process: Process,
 }
 
 impl Note {
+    fn of(plan: &Plan, run: &str) -> Self {
+        let (run, operation) = (run.to_owned(), plan.operation.to_owned());
+        Note { run, operation, machine: machine(), place: place(), process: Process::this() }
+    }
+
     fn told(&self) -> String {
         let [run, operation, machine] =
             [&self.run, &self.operation, &self.machine].map(|t| crate::units::escape_word(t));
@@ -44,7 +58,8 @@ impl Note {
 
     /// Says whether the holder still runs, where that can be known: on this machine.
     fn runs(&self) -> Option<bool> {
-        (self.machine == machine()).then(|| !matches!(self.process.condition(), Condition::Ended(_)))
+        let here = self.machine == machine() && self.place == place();
+        here.then(|| !matches!(self.process.condition(), Condition::Ended(_)))
     }
 }
 
@@ -52,9 +67,16 @@ fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// The right to take members away, held until it is given back or its holder dies.
+/// Returns what tells this system and its numbers of processes from others.
+fn place() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let processes = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), processes.display())
+}
+
+/// The right to change members, held until it is given back or its holder dies.
 pub(crate) struct Lock {
-    cluster: Arc<Cluster>,
+    voters: Voters,
     lease: Option<LeaseId>,
     renewing: Option<JoinHandle<()>>,
 }
@@ -65,19 +87,20 @@ impl Lock {
     ///
     /// # Errors
     /// Somebody else has it still; the cluster did not answer.
-    pub(crate) async fn take(ctx: &Context<'_>, plan: &Plan, run: &str, bound: Duration) -> Result<Self> {
-        let note = Note {
-            run: run.to_owned(),
-            operation: plan.operation.to_owned(),
-            machine: machine(),
-            process: Process::this(),
-        };
-        let value = serde_json::to_vec(&note).map_err(Error::internal)?;
-        let cluster = Arc::clone(ctx.cluster()?);
+    pub(crate) async fn take(
+        ctx: &Context<'_>,
+        view: &ClusterView,
+        plan: &Plan,
+        run: &str,
+        bound: Duration,
+    ) -> Result<Self> {
+        let value = serde_json::to_vec(&Note::of(plan, run)).map_err(Error::internal)?;
+        let voters = Voters::of(ctx, view)?;
         let mut holder: Option<Note> = None;
-        let begun = Instant::now();
-        let taken = until(ctx, "no other change takes members away", bound.max(TTL + RENEW), async || {
-            match ctx.unless_cancelled(try_take(&cluster, &value)).await {
+        let (begun, mut tries) = (Instant::now(), 0);
+        let taken = until(ctx, "no other change is under way", bound.max(TTL + RENEW), async || {
+            tries += 1;
+            match ctx.unless_cancelled(try_take(&voters, tries - 1, &value)).await {
                 Ok(Attempt::Taken(lease)) => Ok(Look::Ready(Some(lease))),
                 // Whoever is known to be alive does not lose the right by itself.
                 Ok(Attempt::Held(Some(note))) if note.runs() == Some(true) && begun.elapsed() >= bound => {
@@ -88,8 +111,8 @@ impl Lock {
                     holder = note;
                     Ok(Look::NotYet(status))
                 }
-                // A cluster that is full takes no claim, and has to be helped all the same.
-                Err(error) if matches!(error.code(), "nospace" | "permission_denied") => {
+                // A cluster that is full or whose data differ takes no claim, and has to be helped all the same.
+                Err(error) if matches!(error.code(), "nospace" | "corrupt" | "permission_denied") => {
                     ctx.emit(&Event::Warning { message: unclaimed(&error) });
                     Ok(Look::Ready(None))
                 }
@@ -102,30 +125,29 @@ impl Lock {
             (TimedOut::CODE, Some(holder)) => Busy { holder: holder.told() }.into(),
             _ => error,
         })?;
-        let renewing = lease.map(|lease| tokio::spawn(renew(Arc::clone(&cluster), lease)));
-        Ok(Lock { cluster, lease, renewing })
+        let renewing = lease.map(|lease| tokio::spawn(renew(voters.clone(), lease)));
+        Ok(Lock { voters, lease, renewing })
     }
 
     /// Gives the right back. Where nobody answers, as in an election, it is tried again beside whatever comes next, until the lease
     /// has ended by itself: this process may live on, and would be taken for a holder who does.
     pub(crate) async fn release(mut self) {
         let Some(lease) = self.lease.take() else { return };
-        if revoked(&self.cluster, lease).await {
+        if revoked(&self.voters, lease).await {
             return;
         }
-        let (cluster, end) = (Arc::clone(&self.cluster), Instant::now() + TTL);
+        let (voters, end) = (self.voters.clone(), Instant::now() + TTL);
         tokio::spawn(async move {
-            while Instant::now() < end && !revoked(&cluster, lease).await {
+            while Instant::now() < end && !revoked(&voters, lease).await {
                 sleep(AGAIN).await;
             }
         });
     }
 }
 
-async fn revoked(cluster: &Arc<Cluster>, lease: LeaseId) -> bool {
-    let deadline = cluster.deadline();
-    for node in nodes(cluster) {
-        if node.claims().revoke(lease, deadline).await.is_ok() {
+async fn revoked(voters: &Voters, lease: LeaseId) -> bool {
+    for node in voters.from(0) {
+        if node.claims().revoke(lease, Instant::now() + BRIEF).await.is_ok() {
             return true;
         }
     }
@@ -133,8 +155,7 @@ async fn revoked(cluster: &Arc<Cluster>, lease: LeaseId) -> bool {
 }
 
 /// Returns an error that names the change that has the right now, unless nobody has it or its holder is known to be gone.
-pub(crate) async fn under_way(ctx: &Context<'_>) -> Option<Error> {
-    let cluster = ctx.cluster().ok()?;
+pub(crate) async fn under_way(ctx: &Context<'_>, view: &ClusterView) -> Option<Error> {
     let query = RangeQuery {
         key: KEY.as_bytes().to_vec(),
         end: Vec::new(),
@@ -144,9 +165,8 @@ pub(crate) async fn under_way(ctx: &Context<'_>) -> Option<Error> {
         count_only: false,
         consistency: Consistency::Linearizable,
     };
-    let deadline = cluster.deadline();
-    for node in nodes(cluster) {
-        let asked = ctx.unless_cancelled(node.range(&query, deadline)).await;
+    for node in Voters::of(ctx, view).ok()?.from(0) {
+        let asked = ctx.unless_cancelled(node.range(&query, Instant::now() + BRIEF)).await;
         let Ok(page) = asked else { continue };
         let note: Note = serde_json::from_slice(&page.items.first()?.value).ok()?;
         return (note.runs() != Some(false)).then(|| Busy { holder: note.told() }.into());
@@ -167,61 +187,79 @@ enum Attempt {
     Held(Option<Note>),
 }
 
-async fn try_take(cluster: &Arc<Cluster>, value: &[u8]) -> Result<Attempt> {
+async fn try_take(voters: &Voters, tries: usize, value: &[u8]) -> Result<Attempt> {
     let mut last = None;
-    for node in nodes(cluster) {
-        match try_at(cluster, &node, value).await {
-            // Only what never left this machine may be tried elsewhere.
+    for node in voters.from(tries) {
+        match try_at(&voters.cluster, &node, value).await {
+            // Only what never left this machine may be tried elsewhere at once.
             Err(error) if error.sent() == Some(Sent::Never) => last = Some(error),
             other => return other,
         }
     }
-    Err(last.unwrap_or_else(|| Error::internal("a cluster without endpoints")))
+    Err(last.unwrap_or_else(|| NobodyToAsk.into()))
 }
 
-async fn try_at(cluster: &Arc<Cluster>, node: &Node, value: &[u8]) -> Result<Attempt> {
-    let claims = node.claims();
-    let lease = claims.lease(TTL, cluster.deadline()).await?;
-    let taken = claims.take(KEY, value, lease, cluster.deadline()).await;
+async fn try_at(cluster: &Cluster, node: &Node, value: &[u8]) -> Result<Attempt> {
+    let (claims, deadline) = (node.claims(), || cluster.deadline());
+    let lease = claims.lease(TTL, deadline()).await?;
+    let taken = claims.take(KEY, value, lease, deadline()).await;
     let holder = match taken {
         Ok(None) => return Ok(Attempt::Taken(lease)),
         Ok(Some(holder)) => Ok(holder),
         Err(error) => Err(error),
     };
     // Where the answer was lost, the key may be ours; it goes with its lease, now or when that ends by itself.
-    let _ = claims.revoke(lease, cluster.deadline()).await;
+    let _ = claims.revoke(lease, deadline()).await;
     let holder = holder?;
     let note: Option<Note> = serde_json::from_slice(&holder.value).ok();
     if note.as_ref().and_then(Note::runs) == Some(false) {
-        claims.drop_stale(KEY, &holder, cluster.deadline()).await?;
+        claims.drop_stale(KEY, &holder, deadline()).await?;
     }
     Ok(Attempt::Held(note))
 }
 
-/// Returns the members that may be asked, in the order in which they are known.
-fn nodes(cluster: &Arc<Cluster>) -> Vec<Arc<Node>> {
-    let tls = cluster.profile().tls.is_set();
-    let members = cluster.members();
-    let listed = members.iter().flat_map(|member| &member.client_urls);
-    let mut endpoints = cluster.seeds().to_vec();
-    endpoints.extend(listed.filter_map(|url| crate::endpoint::Endpoint::parse(url, tls).ok()));
-    let mut known = Vec::new();
-    endpoints.retain(|endpoint| {
-        !known.contains(endpoint) && {
-            known.push(endpoint.clone());
-            true
+/// Who is asked about the right.
+#[derive(Clone)]
+struct Voters {
+    cluster: Arc<Cluster>,
+    /// Those that served when the change was approved, the leader first. A member that is cut off from the others answers nothing
+    /// here, and a learner refuses.
+    first: Vec<Endpoint>,
+}
+
+impl Voters {
+    fn of(ctx: &Context<'_>, view: &ClusterView) -> Result<Self> {
+        let leader = view.leader().map(|leader| leader.member.id);
+        let mut serving: Vec<_> = view.voters().filter(|m| m.serves()).collect();
+        serving.sort_by_key(|m| Some(m.member.id) != leader);
+        let first = serving.into_iter().filter_map(|m| m.endpoint.clone()).collect();
+        Ok(Voters { cluster: Arc::clone(ctx.cluster()?), first })
+    }
+
+    /// Returns them, and then the voters that are known by now, beginning later with each try: who has not answered is not
+    /// asked first again.
+    fn from(&self, tries: usize) -> Vec<Arc<Node>> {
+        let tls = self.cluster.profile().tls.is_set();
+        let members = self.cluster.members();
+        let voters = members.iter().filter(|member| !member.is_learner).flat_map(|member| &member.client_urls);
+        let mut endpoints = self.first.clone();
+        for endpoint in voters.filter_map(|url| Endpoint::parse(url, tls).ok()) {
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
         }
-    });
-    endpoints.iter().filter_map(|endpoint| cluster.node(endpoint).ok()).collect()
+        let turn = tries.checked_rem(endpoints.len()).unwrap_or_default();
+        endpoints.rotate_left(turn);
+        endpoints.iter().filter_map(|endpoint| self.cluster.node(endpoint).ok()).collect()
+    }
 }
 
 /// Renews the lease until it is told to end. Whoever does not answer is passed over; the next one may.
-async fn renew(cluster: Arc<Cluster>, lease: LeaseId) {
+async fn renew(voters: Voters, lease: LeaseId) {
     loop {
         sleep(RENEW).await;
-        for node in nodes(&cluster) {
-            let deadline = Instant::now() + Duration::from_secs(2);
-            if node.claims().keep(lease, deadline).await.is_ok() {
+        for node in voters.from(0) {
+            if node.claims().keep(lease, Instant::now() + BRIEF).await.is_ok() {
                 break;
             }
         }
@@ -235,7 +273,7 @@ fn unclaimed(error: &Error) -> String {
 
 /// Another change is under way.
 #[derive(Debug, thiserror::Error)]
-#[error("another change takes members away: {holder}")]
+#[error("another change is under way: {holder}")]
 struct Busy {
     holder: String,
 }
@@ -264,19 +302,21 @@ mod tests {
 
     fn note(process: Process) -> Note {
         let text = |text: &str| text.to_owned();
-        Note { run: text("20261126T031500Z-defrag-87b8"), operation: text("defrag"), machine: machine(), process }
+        let (run, operation) = (text("20261126T031500Z-defrag-87b8"), text("defrag"));
+        Note { run, operation, machine: machine(), place: place(), process }
     }
 
     #[test]
     fn a_holder_is_gone_when_its_process_is_known_to_have_ended() {
         let here = note(Process::this());
         let elsewhere = Note { machine: "another".to_owned(), ..here.clone() };
+        let contained = Note { place: "of the same name".to_owned(), ..here.clone() };
         // The same number, of a process that began at another time.
         let ended = serde_json::to_value(&here).unwrap();
         let mut ended: serde_json::Value = ended;
         ended["process"]["started"] = "another time".into();
         let ended: Note = serde_json::from_value(ended).unwrap();
-        assert_eq!([&here, &elsewhere, &ended].map(Note::runs), [Some(true), None, Some(false)]);
+        assert_eq!([&here, &elsewhere, &contained, &ended].map(Note::runs), [Some(true), None, None, Some(false)]);
     }
 
     #[test]
@@ -289,7 +329,7 @@ mod tests {
     fn who_is_kept_out_learns_by_whom() {
         let holder = Note { machine: "bastion".to_owned(), ..note(Process::this()) }.told();
         insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into()]), @"
-        change_under_way: another change takes members away: defrag, run 20261126T031500Z-defrag-87b8 on bastion
+        change_under_way: another change is under way: defrag, run 20261126T031500Z-defrag-87b8 on bastion
           help: wait for it to end; `change list` shows it on the machine where it runs
         ");
     }

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod guard;
 pub mod journal;
 pub mod lock;
+pub(crate) mod memory;
 pub mod observe;
 pub mod plan;
 mod predict;
@@ -21,6 +22,7 @@ mod tests;
 pub mod view;
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::time::Duration;
 
 pub use execute::Hands;
@@ -31,11 +33,12 @@ pub use view::{ClusterView, Hosting};
 
 use crate::args::{Args, BadArgument, Param};
 use crate::card::Card;
-use crate::change::failed::OtherCluster;
+use crate::change::failed::{NotOurs, OtherCluster};
+use crate::change::memory::Memory;
 use crate::change::report::{Quorum, plan_table};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::host::Host;
+use crate::host::{Host, Process};
 use crate::operation::Operation;
 use crate::places::Places;
 use crate::units::Elapsed;
@@ -135,21 +138,23 @@ impl<C: Change> Operation for Changing<C> {
             view.hosting = look_at_hosts(ctx, &view, *hands, names).await?;
         }
         view.facts.taken_down = ctx.memory().and_then(|memory| memory.taken_down(&view));
+        view.facts.removed = ctx.memory().map(Memory::removed).unwrap_or_default();
         let args = ctx.unless_cancelled(C::prepare(ctx, &mut view, args)).await.map_err(Error::before_sending)?;
         let came_true = ctx.memory().and_then(|memory| memory.came_true(C::CARD.name, &view));
         let mut plan = came_true.map_or_else(|| C::plan(&view, args), Ok)?;
-        settle(&mut plan, given, &options, ctx.places());
+        settle(&mut plan, &view, given, &options, ctx.places());
+        snapshot_is_new(ctx, &plan)?;
         let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
         ready(ctx, &plan, hands).await?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
         // Without a quorum nobody can be asked who has the right.
-        let claims = view.confirmed && plan.steps.iter().any(|step| step.action.takes_away());
+        let claims = view.confirmed && plan.steps.iter().any(|step| step.action.excludes_others());
         let approved = match guard::approve_in_time(plan, &view, &options.allow) {
             // Who is away may be away for somebody else's change, which is what there is to wait for.
             Err(refused) if claims && refused.refusals.iter().any(|refusal| refusal.code.may_settle()) => {
-                return Err(lock::under_way(ctx).await.unwrap_or_else(|| refused.into()));
+                return Err(lock::under_way(ctx, &view).await.unwrap_or_else(|| refused.into()));
             }
             judged => judged?,
         };
@@ -174,21 +179,30 @@ pub(crate) async fn look_at_hosts(
     ctx.unless_cancelled(observe_hosts(ctx, &all)).await
 }
 
-/// Holds that the hosts will take a start configuration, before anything is stopped for it.
+/// Holds that the hosts are those that the profile means, and will take a start configuration, before anything is stopped.
 pub(crate) async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
     for step in plan.steps.iter().filter(|_| !hands.closure()) {
-        if let Action::StartMember { name, .. } = &step.action
-            && let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)?
-        {
-            ctx.unless_cancelled(host.preflight(ctx, None)).await.map_err(Error::before_sending)?;
-        }
+        let (name, starts) = match &step.action {
+            Action::StartMember { name, .. } => (name, true),
+            Action::StopMember { name, .. } | Action::RestartMember { name, .. } => (name, false),
+            _ => continue,
+        };
+        let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)? else { continue };
+        let looked = async { if starts { host.preflight(ctx, None).await } else { host.fits(ctx).await } };
+        ctx.unless_cancelled(looked).await.map_err(Error::before_sending)?;
     }
     Ok(())
 }
 
 /// Settles what no plan can know: the place of a snapshot that was given none, whether there is to be one, and what was given
 /// when it is planned again.
-fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
+fn settle(plan: &mut Plan, view: &ClusterView, given: Record, options: &Options, places: &Places) {
+    if options.allow.contains(&guard::Code::ProcessUnknown) {
+        let seen = |name: &str| view.hosting.of(name).is_none_or(|host| host.view.process != Process::Unknown);
+        plan.steps.retain(|step| !matches!(&step.action, Action::StopMember { name, .. } if !seen(name)));
+    }
+    // As a number it would be read as seconds.
+    plan.again.insert("wait", format!("{}ns", options.wait.0));
     if options.allow.contains(&guard::Code::NoSnapshot) {
         plan.steps.retain(|step| !matches!(step.action, Action::SaveSnapshot { .. }));
     }
@@ -206,11 +220,23 @@ fn settle(plan: &mut Plan, given: Record, options: &Options, places: &Places) {
         match value {
             Value::Hook(_) => plan.by_closure = true,
             Value::Null => {}
-            // As a number it would be read as seconds.
             Value::Elapsed(span) if plan.again.get(&name).is_none() => plan.again.insert(name, format!("{span}ns")),
             value if plan.again.get(&name).is_none() => plan.again.insert(name, value),
             _ => {}
         }
+    }
+}
+
+/// Holds that a snapshot will not be saved to a file that is there already, and that nobody has checked.
+fn snapshot_is_new(ctx: &Context<'_>, plan: &Plan) -> Result<()> {
+    let ours = |path: &Path| ctx.memory().is_some_and(|memory| memory.may_have_saved(path));
+    let files = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::SaveSnapshot { path, .. } => path.as_ref(),
+        _ => None,
+    });
+    match files.into_iter().find(|path| path.symlink_metadata().is_ok() && !ours(path)) {
+        Some(path) => Err(NotOurs { path: path.clone() }.into()),
+        None => Ok(()),
     }
 }
 

@@ -225,11 +225,16 @@ impl Action {
         }
     }
 
-    /// Says whether a member is away, or may be, while this is done: what only one may do to a cluster at a time.
-    pub fn takes_away(&self) -> bool {
+    /// Says whether a member is away, or may be, while this is done, or whether it changes how many may be away: what only one may
+    /// do to a cluster at a time.
+    pub fn excludes_others(&self) -> bool {
         matches!(
             self,
-            Action::StopMember { .. }
+            Action::AddMember { .. }
+                | Action::RemoveMember { .. }
+                | Action::PromoteMember { .. }
+                | Action::UpdatePeerUrls { .. }
+                | Action::StopMember { .. }
                 | Action::SetDataAside { .. }
                 | Action::StartMember { .. }
                 | Action::RestartMember { .. }

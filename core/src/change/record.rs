@@ -1,16 +1,16 @@
-//! What journals tell: which changes were made, how each ended, and what a run that was interrupted had done.
+//! What journals tell: which changes were made, and how each ended.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use crate::args::{Kind, Typed};
 use crate::change::journal::folder;
-use crate::change::plan::{Action, Plan};
-use crate::change::view::ClusterView;
 use crate::error::{Fault, Result, suggest};
-use crate::id::{ClusterId, MemberId};
+use crate::id::ClusterId;
 
 crate::choice! {
     /// How a run stands.
@@ -28,12 +28,20 @@ crate::choice! {
     }
 }
 
-/// How a user names a run: a plain text, of a kind of its own so that a face can suggest what there is.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RunName(pub String);
+impl RunState {
+    /// Says whether there is something to go on with.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Stopped | Self::Interrupted)
+    }
+}
 
-impl crate::args::Typed for RunName {
-    const KIND: crate::args::Kind = crate::args::Kind::Run;
+/// How a user names a run: a plain text, of a kind of its own so that a face can suggest what there is, and where it says
+/// `OPEN` only what can be gone on with.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RunName<const OPEN: bool = false>(pub String);
+
+impl<const OPEN: bool> Typed for RunName<OPEN> {
+    const KIND: Kind = Kind::Run { open: OPEN };
 }
 
 /// A run, as its journal tells it.
@@ -93,9 +101,11 @@ struct PlanLine {
 
 impl RunRecord {
     /// Reads a journal. A last line that was cut short by a crash is passed over.
-    fn read(path: &Path) -> Option<Self> {
+    pub(super) fn read(path: &Path) -> Option<Self> {
         let id = path.file_stem()?.to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(path).ok()?;
+        // A crash may have cut the last line within a character.
+        let bytes = std::fs::read(path).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<Json> = text.lines().map_while(|line| serde_json::from_str(line).ok()).collect();
         let word = |line: &Json, name: &str| line.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
         let first = lines.first().filter(|line| word(line, "entry") == "plan")?;
@@ -133,7 +143,9 @@ impl RunRecord {
                         }
                         None => {
                             let at = usize::try_from(number - 1).ok();
-                            let action = at.and_then(|at| run.planned.get(at)).cloned().unwrap_or_default();
+                            let planned = || at.and_then(|at| run.planned.get(at)).cloned().unwrap_or_default();
+                            // Journals of older versions do not name the step here.
+                            let action = line.get("step").cloned().map_or_else(planned, action_of);
                             run.steps.push(StepRecord { number, action, outcome, detail, result, time });
                         }
                     }
@@ -150,7 +162,9 @@ impl RunRecord {
 
     /// Returns how many steps came true.
     pub fn done(&self) -> usize {
-        self.steps.iter().filter(|step| matches!(step.outcome.as_deref(), Some("done" | "already"))).count()
+        // A hand-over that was put before a step has its number.
+        let last = self.steps.iter().map(|step| (step.number, step.outcome.as_deref())).collect::<BTreeMap<_, _>>();
+        last.into_values().filter(|outcome| matches!(outcome, Some("done" | "already"))).count()
     }
 }
 
@@ -163,7 +177,8 @@ fn action_of(mut step: Json) -> Json {
 }
 
 fn is_held(path: &Path) -> bool {
-    let lock = File::open(path).map(|file| file.try_lock());
+    // Two who look at once must not take each other for the run.
+    let lock = File::open(path).map(|file| file.try_lock_shared());
     matches!(lock, Ok(Err(std::fs::TryLockError::WouldBlock)))
 }
 
@@ -184,6 +199,11 @@ pub fn runs(state: &Path) -> Vec<RunRecord> {
         }
     }
     runs
+}
+
+/// Returns the runs that a user may name: all, or those that can be gone on with.
+pub fn to_name(state: &Path, open: bool) -> impl Iterator<Item = RunRecord> {
+    runs(state).into_iter().filter(move |run| run.state.is_open() || !open)
 }
 
 /// Finds a run by its name, or by a beginning that no other run has.
@@ -233,67 +253,12 @@ impl Fault for NoSuchRun {
     }
 }
 
-/// What runs that were interrupted had done, for the one that goes on with them.
-#[derive(Debug, Clone)]
-pub struct Memory {
-    /// The run that is gone on with.
-    pub run: String,
-    /// The cluster that it was about.
-    pub cluster_id: ClusterId,
-    /// What it had planned.
-    planned: Vec<Action>,
-    done: Vec<Json>,
-    /// The restart that was begun last.
-    restart: Option<Action>,
-}
-
-impl Memory {
-    /// Gathers what a run and those that it went on with had done.
-    pub fn of(state: &Path, run: &RunRecord) -> Self {
-        let planned = run.planned.iter().map(Action::deserialize).collect::<Result<_, _>>();
-        // Who does not understand the plan cannot say that it has come true.
-        let planned = planned.unwrap_or_default();
-        let mut memory =
-            Memory { run: run.id.clone(), cluster_id: run.cluster_id, planned, done: Vec::new(), restart: None };
-        let mut next = Some(run.clone());
-        while let Some(run) = next {
-            let begun = run.steps.iter().rev().map(|step| Action::deserialize(&step.action));
-            let mut restarts = begun.flatten().filter(|action| matches!(action, Action::RestartMember { .. }));
-            memory.restart = memory.restart.or_else(|| restarts.next());
-            let done = run.steps.into_iter().filter(|step| step.outcome.as_deref() == Some("done"));
-            memory.done.extend(done.map(|step| step.action));
-            next = run.resumes.and_then(|id| RunRecord::read(&folder(state).join(format!("{id}.jsonl"))));
-        }
-        memory
-    }
-
-    /// Returns the plan of the run, where all of it is seen to have come true: what it was for may not be there any more, so
-    /// that it could not be planned again. A member that was removed is gone, and another one may have its name.
-    pub fn came_true(&self, operation: &'static str, view: &ClusterView) -> Option<Plan> {
-        let all = !self.planned.is_empty() && self.planned.iter().all(|action| view.already(action).is_some());
-        let reason = || format!("the run {} had planned it", self.run);
-        let again = |plan: Plan, action: &Action| plan.then(action.clone(), reason());
-        all.then(|| self.planned.iter().fold(Plan::new(operation, view), again))
-    }
-
-    /// Returns the member that was being restarted last, where it does not serve: it is down since, and by us.
-    pub fn taken_down(&self, view: &ClusterView) -> Option<MemberId> {
-        let id = self.restart.as_ref()?.target()?;
-        view.get(id).filter(|member| !member.serves()).map(|_| id)
-    }
-
-    /// Says whether an action was done before.
-    pub fn has_done(&self, action: &Action) -> bool {
-        serde_json::to_value(action).is_ok_and(|action| self.done.contains(&action))
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(in crate::change) mod tests {
     use super::*;
 
     /// Writes a journal of these lines behind that of its plan.
-    fn journal(state: &Path, id: &str, resumes: &str, lines: &[&str]) {
+    pub(in crate::change) fn journal(state: &Path, id: &str, resumes: &str, lines: &[&str]) {
         std::fs::create_dir_all(folder(state)).unwrap();
         let steps = r#"[{"action":"stop_member","id":"b","name":"infra2","reason":"x"},{"action":"defragment","id":"b","reason":"x"}]"#;
         let plan = format!(r#""plan":{{"operation":"defrag","cluster_id":"a","steps":{steps},"again":{{"keep":1}}}}"#);
@@ -304,10 +269,12 @@ mod tests {
         std::fs::write(folder(state).join(format!("{id}.jsonl")), text).unwrap();
     }
 
-    const ALREADY: &str = r#"{"time":"t","entry":"outcome","number":1,"outcome":"already","detail":"it was"}"#;
-    const INTENT: &str =
+    pub(in crate::change) const ALREADY: &str =
+        r#"{"time":"t","entry":"outcome","number":1,"outcome":"already","detail":"it was"}"#;
+    pub(in crate::change) const INTENT: &str =
         r#"{"time":"t","entry":"intent","number":2,"step":{"action":"defragment","id":"b","reason":"y"}}"#;
-    const DONE: &str = r#"{"time":"t","entry":"outcome","number":2,"outcome":"done","detail":"","result":{"freed":5}}"#;
+    pub(in crate::change) const DONE: &str =
+        r#"{"time":"t","entry":"outcome","number":2,"outcome":"done","detail":"","result":{"freed":5}}"#;
 
     #[test]
     fn a_journal_tells_how_its_run_stands() {
@@ -317,7 +284,9 @@ mod tests {
         journal(state, "bb", "", &[ALREADY, INTENT, DONE, r#"{"time":"t","entry":"end","ok":true}"#]);
         journal(state, "ccc", "", &[ALREADY, INTENT, DONE, r#"{"time":"t","entry":"end","ok":false}"#]);
         // The machine died while it wrote.
-        journal(state, "dddd", "", &[ALREADY, INTENT, r#"{"time":"t","entry":"outc"#]);
+        journal(state, "dddd", "", &[ALREADY, INTENT, r#"{"time":"t","entry":"outcome","number":2,"detail":"ä"#]);
+        let cut = std::fs::read(folder(state).join("dddd.jsonl")).unwrap();
+        std::fs::write(folder(state).join("dddd.jsonl"), &cut[..cut.len() - 1]).unwrap();
         journal(state, "eeeee", "a", &[r#"{"time":"t","entry":"end","ok":true}"#]);
         std::fs::write(folder(state).join("f.jsonl"), "no journal").unwrap();
         let told: Vec<_> = runs(state).iter().map(|run| format!("{} {} {}", run.id, run.state, run.done())).collect();
@@ -328,49 +297,6 @@ mod tests {
         let run = find(state, "ccc").unwrap();
         assert_eq!((run.planned.len(), run.allow.as_slice()), (2, ["quorum_at_risk".to_owned()].as_slice()));
         assert_eq!(run.steps[1].result["freed"], 5);
-    }
-
-    #[test]
-    fn what_was_done_is_remembered_over_several_interruptions() {
-        let home = tempfile::tempdir().unwrap();
-        let state = home.path();
-        journal(state, "a", "", &[INTENT, DONE]);
-        journal(state, "bb", "a", &[ALREADY]);
-        let defragment = Action::Defragment { id: crate::id::MemberId(0xb) };
-        let memory = Memory::of(state, &find(state, "bb").unwrap());
-        assert!(memory.has_done(&defragment) && !memory.has_done(&Action::ProveWrite));
-        journal(state, "ccc", "", &[INTENT]);
-        assert!(!Memory::of(state, &find(state, "ccc").unwrap()).has_done(&defragment));
-    }
-
-    #[test]
-    fn a_plan_that_came_true_is_not_made_again() {
-        use crate::change::exhaustive::{State, member};
-        let home = tempfile::tempdir().unwrap();
-        let view = |members: &[u64]| ClusterView {
-            cluster_id: ClusterId(0xa),
-            confirmed: true,
-            members: members.iter().map(|id| member(*id, State::Healthy, false, Some(1), 0)).collect(),
-            alarms: Vec::new(),
-            hosting: Default::default(),
-            facts: Default::default(),
-        };
-        let remember = |steps: &str| {
-            let plan = format!(r#"{{"operation":"member remove","cluster_id":"a","steps":[{steps}]}}"#);
-            let first = format!(r#"{{"time":"t","entry":"plan","plan":{plan},"allow":[],"resumes":null}}"#);
-            std::fs::create_dir_all(folder(home.path())).unwrap();
-            std::fs::write(folder(home.path()).join("a.jsonl"), first).unwrap();
-            Memory::of(home.path(), &find(home.path(), "a").unwrap())
-        };
-        let remove = r#"{"action":"remove_member","id":"b","reason":"it was asked for"}"#;
-        let plan = remember(remove).came_true("member remove", &view(&[1, 2])).unwrap();
-        assert_eq!(plan.steps[0].action, Action::RemoveMember { id: crate::id::MemberId(0xb) });
-        assert_eq!(plan.steps[0].reason, "the run a had planned it");
-        // It is there still; part of it leaves no trace; the plan of another version; there was nothing to do.
-        assert!(remember(remove).came_true("member remove", &view(&[1, 0xb])).is_none());
-        for steps in [&format!(r#"{remove},{{"action":"prove_write","reason":"x"}}"#), r#"{"action":"new"}"#, ""] {
-            assert!(remember(steps).came_true("member remove", &view(&[1, 2])).is_none(), "{steps}");
-        }
     }
 
     #[test]

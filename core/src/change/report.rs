@@ -13,7 +13,7 @@ crate::choice! {
     pub enum QuorumVerdict {
         /// Every member is healthy.
         Healthy = "healthy",
-        /// There is a quorum, but not every member is healthy.
+        /// There is a quorum, but not every member is healthy, or an alarm is raised that is about none of them.
         Degraded = "degraded",
         /// Too few voters are healthy for a quorum: no writes, and no reads that a quorum confirms.
         NoQuorum = "no_quorum",
@@ -25,7 +25,7 @@ record! {
     pub struct Quorum {
         /// The cluster's id, in hex.
         cluster_id: ClusterId,
-        /// Whether every member is healthy.
+        /// Whether every member is healthy, and no alarm is raised.
         healthy: bool,
         /// How the cluster is: healthy, degraded or no_quorum.
         verdict: QuorumVerdict,
@@ -57,7 +57,7 @@ impl Quorum {
         let (healthy_voters, quorum) = (count(view.healthy_voters()), count(view.quorum()));
         let verdict = if healthy_voters < quorum {
             QuorumVerdict::NoQuorum
-        } else if down.is_empty() {
+        } else if down.is_empty() && view.orphans().next().is_none() {
             QuorumVerdict::Healthy
         } else {
             QuorumVerdict::Degraded
@@ -105,7 +105,7 @@ crate::choice! {
         Already = "already",
         /// It was not reached.
         Skipped = "skipped",
-        /// It failed, and nothing was changed by it.
+        /// It failed; how far it came is in its detail.
         Failed = "failed",
         /// It was sent, its answer was lost, and reading the cluster did not tell either.
         Unknown = "unknown",
@@ -143,7 +143,7 @@ record! {
         ok: bool,
         /// The steps as they were planned.
         plan: Vec<PlannedStep>,
-        /// Why the plan would be refused; empty when it would not be.
+        /// Why the plan would be refused now; what only has to catch up the change itself waits for.
         refusals: Vec<Refusal>,
         /// The steps as they were taken.
         steps: Vec<TakenStep>,

@@ -35,6 +35,9 @@ pub fn accepts(action: &Action, view: &ClusterView) -> Result<(), String> {
             urls_are_free(others, peer_urls)?;
         }
         Action::MoveLeader { to, .. } => return may_lead(view, *to),
+        Action::Defragment { id } if view.get(*id).is_some_and(|m| m.member.is_learner) => {
+            return Err("etcdserver: rpc not supported for learner".to_owned());
+        }
         // Everything else passes no rule about the membership.
         _ => return Ok(()),
     }

@@ -1,5 +1,6 @@
 //! Why a change ended before its end.
 
+use crate::change::guard::Code;
 use crate::error::{Error, Fault, Interrupted, Sent};
 use crate::value::{Record, Value};
 
@@ -34,7 +35,9 @@ impl Fault for Stopped {
             (_, true) => Some("run it again to go on from what is there".to_owned()),
             (help, _) => help,
         };
-        let on = self.run().filter(|_| self.of > 1 || help.is_none());
+        // What was found too full has to be compacted anew when keys were deleted.
+        let full = self.source.code() == Code::SpaceNotFree.word();
+        let on = self.run().filter(|_| (self.of > 1 || help.is_none()) && !full);
         let closure = if self.by_closure { ", with the same closure behind it" } else { "" };
         let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`{closure}"));
         let both: Vec<String> = help.into_iter().chain(on).collect();

@@ -127,6 +127,10 @@ pub struct Facts {
     pub copy_speed: Option<i64>,
     /// What eats the space, for a person.
     pub eater: Option<String>,
+    /// How many bytes the keys hold that can be read now, where all of them were looked at.
+    pub live: Option<i64>,
+    /// The members that the run which is gone on with had removed, or may have.
+    pub removed: Vec<MemberId>,
     /// The member that the run which is gone on with had taken down, and that does not serve.
     pub taken_down: Option<MemberId>,
 }
@@ -245,6 +249,12 @@ impl ClusterView {
         view.verdict(&self.alarms)
     }
 
+    /// Returns the alarms that are about nobody who is there: one that outlived its member, or whose member nobody could tell.
+    /// They are about the cluster.
+    pub fn orphans(&self) -> impl Iterator<Item = &Alarm> {
+        self.alarms.iter().filter(|alarm| self.get(alarm.member_id).is_none())
+    }
+
     /// Returns how many log entries a member's store is behind the newest that any member knows of.
     pub fn lag(&self, view: &MemberView) -> Option<i64> {
         let newest = self.members.iter().filter_map(MemberView::known).map(|s| s.raft_index).max()?;
@@ -254,6 +264,12 @@ impl ClusterView {
     /// Returns the newest revision that any member has.
     pub fn revision(&self) -> Option<Revision> {
         self.members.iter().filter_map(MemberView::known).map(|status| status.revision).max()
+    }
+
+    /// Returns the newest revision that every voter has that answered.
+    pub fn common_revision(&self) -> Option<Revision> {
+        let revisions = self.voters().filter_map(MemberView::known).map(|status| status.revision);
+        revisions.min().filter(|revision| revision.0 > 0)
     }
 
     /// Returns the oldest version among the members that told theirs.

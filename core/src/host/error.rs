@@ -2,6 +2,7 @@
 
 use crate::error::{Fault, Interrupted};
 use crate::units::Elapsed;
+use crate::wait::TimedOut;
 
 /// A host cannot do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,18 @@ pub enum HostError {
         /// What to do.
         help: String,
     },
+    /// The profile has another data dir than the process.
+    #[error("{by} runs {member} on the data dir {dir}, not {profile}")]
+    Dir {
+        /// The member.
+        member: String,
+        /// What runs it.
+        by: String,
+        /// The data dir of the process.
+        dir: String,
+        /// That of the profile.
+        profile: String,
+    },
     /// The process ended when it should have gone on.
     #[error("{member} ended at once ({by}){}", after(lines))]
     Ended {
@@ -108,6 +121,14 @@ pub enum HostError {
         /// The machine.
         place: String,
     },
+    /// What was ordered did not come true in time, and may come true later.
+    #[error("{left}, and may do so later")]
+    Late {
+        /// What was ordered.
+        left: String,
+        /// How long it was waited for.
+        source: crate::Error,
+    },
     /// Ctrl-C was pressed.
     #[error("interrupted")]
     Interrupted {
@@ -120,11 +141,12 @@ fn after(lines: &[String]) -> String {
     if lines.is_empty() { String::new() } else { format!("; the end of its log:\n{}", lines.join("\n")) }
 }
 
-/// Says what an interruption leaves behind.
+/// Says what an interruption leaves behind, or a bound that passes.
 pub(super) fn cut(left: impl FnOnce() -> String) -> impl FnOnce(crate::Error) -> crate::Error {
-    move |error| {
-        let plain = error.code() == Interrupted::CODE && error.outcome().is_none();
-        if plain { HostError::Interrupted { left: left() }.into() } else { error }
+    move |error| match error.code() {
+        Interrupted::CODE if error.outcome().is_none() => HostError::Interrupted { left: left() }.into(),
+        TimedOut::CODE => HostError::Late { left: left(), source: error }.into(),
+        _ => error,
     }
 }
 
@@ -141,7 +163,9 @@ impl Fault for HostError {
             HostError::Missing { .. } => "host_not_found",
             HostError::Runs { .. } => "host_state",
             HostError::Deaf { .. } => "host_start_configuration",
+            HostError::Dir { .. } => "host_data_dir",
             HostError::Ended { .. } => "host_member_ended",
+            HostError::Late { .. } => TimedOut::CODE,
             HostError::Interrupted { .. } => Interrupted::CODE,
         }
     }
@@ -157,16 +181,21 @@ impl Fault for HostError {
             HostError::Missing { .. } => "correct hosts in the profile".to_owned(),
             HostError::Runs { .. } => "stop it first".to_owned(),
             HostError::Deaf { help, .. } => help.clone(),
+            HostError::Dir { .. } => "correct data_dir in the profile".to_owned(),
             HostError::NotMoved { .. } => "move it aside by hand; delete nothing".to_owned(),
+            HostError::Late { .. } => {
+                "see with `health` what became of it; a member that is down then is brought back when this is gone on with".to_owned()
+            }
             _ => return None,
         })
     }
 
     fn member(&self) -> Option<String> {
         match self {
-            HostError::Runs { member, .. } | HostError::Deaf { member, .. } | HostError::Ended { member, .. } => {
-                Some(member.clone())
-            }
+            HostError::Runs { member, .. }
+            | HostError::Deaf { member, .. }
+            | HostError::Dir { member, .. }
+            | HostError::Ended { member, .. } => Some(member.clone()),
             _ => None,
         }
     }
@@ -179,6 +208,6 @@ impl Fault for HostError {
     }
 
     fn retryable(&self) -> bool {
-        matches!(self, HostError::Unreachable { .. } | HostError::TooSlow { .. })
+        matches!(self, HostError::Unreachable { .. } | HostError::TooSlow { .. } | HostError::Late { .. })
     }
 }

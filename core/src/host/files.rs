@@ -24,6 +24,19 @@ impl Dirs {
         self.wal.clone().unwrap_or_else(|| format!("{}/member/wal", self.data))
     }
 
+    /// Holds that these are what a process has, where its flags say so.
+    pub(super) fn are(&self, member: &str, by: &str, dir: Option<&str>) -> Result<(), HostError> {
+        match dir.filter(|dir| dir.trim_end_matches('/') != self.data) {
+            Some(dir) => Err(HostError::Dir {
+                member: member.to_owned(),
+                by: by.to_owned(),
+                dir: dir.to_owned(),
+                profile: self.data.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Reads whose data there are.
     pub(super) async fn read(&self, ctx: &Context<'_>, machine: &Machine) -> Result<Data> {
         let wal = self.wal();

@@ -167,6 +167,18 @@ impl Host {
         }
     }
 
+    /// Holds that what the profile says of the data dir is what the process has: by it a process is found, and its data.
+    ///
+    /// # Errors
+    /// It is another one; or the host cannot be asked.
+    pub async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(_) => Ok(()),
+            Driver::Systemd(driver) => driver.fits(ctx).await,
+            Driver::StaticPod(driver) => driver.fits(ctx).await,
+        }
+    }
+
     /// Stops the member's process, and returns when it has been seen to end. One that is not there is stopped already.
     ///
     /// # Errors

@@ -58,9 +58,18 @@ impl Driver {
     }
 
     pub(super) async fn preflight(&self, ctx: &Context<'_>) -> Result<()> {
+        Ok(self.takes(&self.text(ctx).await?)?)
+    }
+
+    pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
+        Ok(self.has_dir(&self.text(ctx).await?)?)
+    }
+
+    /// Reads the manifest, wherever it is.
+    async fn text(&self, ctx: &Context<'_>) -> Result<String> {
         let seen = self.seen(ctx).await?;
         let path = if seen.placed { self.manifest.clone() } else { self.parked() };
-        Ok(self.fits(&read_text(ctx, &self.machine, &path).await?)?)
+        read_text(ctx, &self.machine, &path).await
     }
 
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
@@ -95,7 +104,7 @@ impl Driver {
                 return Err(self.runs("so its start configuration would not reach it").into());
             }
             let text = read_text(ctx, &self.machine, &parked).await?;
-            self.fits(&text)?;
+            self.takes(&text)?;
             self.write(&text, &manifest::with(&text, with)).await?;
         }
         if !seen.placed {
@@ -190,22 +199,17 @@ impl Driver {
     }
 
     /// Holds that a start configuration can be written into the manifest.
-    fn fits(&self, text: &str) -> Result<(), HostError> {
-        let deaf = |why, help: &str| HostError::Deaf {
-            member: self.member.clone(),
-            by: self.describe(),
-            why,
-            help: help.to_owned(),
-        };
+    fn takes(&self, text: &str) -> Result<(), HostError> {
         if let Some(why) = manifest::unfit(text) {
-            return Err(deaf(why, "write etcd's flags into the manifest as kubeadm does, one a line"));
+            let (member, by) = (self.member.clone(), self.describe());
+            let help = "write etcd's flags into the manifest as kubeadm does, one a line".to_owned();
+            return Err(HostError::Deaf { member, by, why, help });
         }
-        match manifest::value(text, "data-dir") {
-            Some(dir) if dir.trim_end_matches('/') != self.dirs.data => {
-                Err(deaf(format!("its data dir is {dir}, not {}", self.dirs.data), "correct data_dir in the profile"))
-            }
-            _ => Ok(()),
-        }
+        self.has_dir(text)
+    }
+
+    fn has_dir(&self, text: &str) -> Result<(), HostError> {
+        self.dirs.are(&self.member, &self.describe(), manifest::value(text, "data-dir"))
     }
 
     /// Writes the manifest anew where it is parked, with its owner and mode, and keeps what it was.

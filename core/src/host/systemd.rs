@@ -96,6 +96,11 @@ impl Driver {
         self.hears(ctx, &seen, with).await
     }
 
+    pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
+        let seen = self.seen(ctx).await?;
+        Ok(self.has_dir(&seen, &self.environments(ctx, &seen).await)?)
+    }
+
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
         if self.seen(ctx).await?.process() == Process::Stopped {
             return Ok(());
@@ -221,24 +226,15 @@ impl Driver {
             let why = format!("its command line has --{flag}={value}, which wins over the environment");
             return Err(deaf(why, "take the flag out of ExecStart, and set its variable in an environment file").into());
         }
-        let files = seen.env_files();
         if let Some(own) = &self.env_file
-            && files.last() != Some(&own.as_str())
+            && seen.env_files().last() != Some(&own.as_str())
         {
             let help = "let EnvironmentFile of the unit name it last, or leave env_file out of the profile";
             return Err(deaf(format!("{own} is not the last environment file that it reads"), help).into());
         }
         // What is hidden in a variable cannot be seen on the command line.
-        let mut texts = vec![("Environment".to_owned(), seen.get("Environment").to_owned())];
-        for file in files {
-            // A file that is not there, or that may not be read, says nothing here.
-            texts.push((file.to_owned(), read_text(ctx, &self.machine, file).await.unwrap_or_default()));
-        }
-        let dir = flags::value(&line, "data-dir").or_else(|| texts.iter().rev().find_map(|(_, text)| data_dir(text)));
-        if let Some(dir) = dir.filter(|dir| !dir.starts_with('$') && dir.trim_end_matches('/') != self.dirs.data) {
-            let why = format!("its data dir is {dir}, not {}", self.dirs.data);
-            return Err(deaf(why, "correct data_dir in the profile").into());
-        }
+        let texts = self.environments(ctx, seen).await;
+        self.has_dir(seen, &texts)?;
         for (place, text) in &texts {
             if let Some(word) = hidden(text) {
                 let why = format!("{place} has {word}, which wins over the environment");
@@ -246,6 +242,22 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Returns what the unit's environment says, in the order in which it is read, and where.
+    async fn environments(&self, ctx: &Context<'_>, seen: &Seen) -> Vec<(String, String)> {
+        let mut texts = vec![("Environment".to_owned(), seen.get("Environment").to_owned())];
+        for file in seen.env_files() {
+            // A file that is not there, or that may not be read, says nothing here.
+            texts.push((file.to_owned(), read_text(ctx, &self.machine, file).await.unwrap_or_default()));
+        }
+        texts
+    }
+
+    fn has_dir(&self, seen: &Seen, texts: &[(String, String)]) -> Result<(), HostError> {
+        let line = seen.command_line();
+        let dir = flags::value(&line, "data-dir").or_else(|| texts.iter().rev().find_map(|(_, text)| data_dir(text)));
+        self.dirs.are(&self.member, &self.describe(), dir.filter(|dir| !dir.starts_with('$')))
     }
 
     /// Writes the start configuration to where the unit reads it last.

@@ -13,6 +13,7 @@ use crate::operation::Operation;
 use crate::ops::defrag;
 use crate::ops::leader::transfer::{Args as MoveArgs, LeaderMove};
 use crate::ops::member::{add, find, promote, remove, replace};
+use crate::ops::rolling_restart::one_by_one;
 use crate::{args, choice, record};
 
 choice! {
@@ -48,7 +49,7 @@ args! {
 record! {
     /// The verdict about a change that nobody has made yet.
     pub struct Can {
-        /// Whether the change would be carried out: no guard refuses it.
+        /// Whether the change would be carried out now: no guard refuses it.
         allowed: bool,
         /// Whether etcd itself would accept it, which says little about whether it is safe.
         server_accepts: bool,
@@ -62,7 +63,7 @@ record! {
         quorum_after: i64,
         /// How many more voters could fail afterwards; negative where too few would be left.
         tolerance_after: i64,
-        /// Why it would be refused.
+        /// Why it would be refused; what only has to catch up the change itself waits for.
         refusals: Vec<Refusal>,
         /// The steps that it would take.
         plan: Vec<PlannedStep>,
@@ -98,7 +99,7 @@ impl Operation for CanDo {
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Can> {
         let mut view = observe(ctx.cluster()?, Depth::Reads).await?.admitted()?;
-        if args.action == What::Replace {
+        if matches!(args.action, What::Replace | What::Restart) {
             let names = [args.member.0.clone()];
             view.hosting = look_at_hosts(ctx, &view, Hands::default(), &names).await?;
         }
@@ -162,9 +163,10 @@ fn plan(view: &ClusterView, action: What, member: &MemberRef) -> Result<Plan> {
         What::MoveLeader => LeaderMove::plan(view, MoveArgs { member: Some(member.clone()) }),
         What::Restart => {
             let target = find(view, member)?;
-            let plan = Plan::new("restart", view);
             let restart = Action::RestartMember { id: target.member.id, name: target.member.name.clone() };
-            Ok(plan.then(restart, "it is away while it restarts"))
+            let mut plan = Plan::new("restart", view);
+            plan.steps = one_by_one(view, target, restart, "");
+            Ok(plan)
         }
     }
 }

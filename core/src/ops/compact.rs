@@ -69,7 +69,11 @@ impl Change for Compact {
                 )
                 .into());
             }
-            (None, Some(keep), None) => (newest - keep, format!("the newest is {newest}, and {keep} before it stay")),
+            (None, Some(keep), None) => {
+                // Nobody has to forget what it has not got yet.
+                let newest = view.common_revision().map_or(newest, |revision| revision.0);
+                (newest - keep, format!("the newest that every voter has is {newest}, and {keep} before it stay"))
+            }
             _ => {
                 let help = "give one of revision, keep and age";
                 return Err(BadArgument::invalid(

@@ -134,7 +134,9 @@ pub(crate) async fn compare(
     let mut view = view.clone();
     let (mut tries, mut pause) = (1, PAUSE);
     loop {
-        let Some(chosen) = revision.or_else(|| judge::common(&view)) else { return Ok(judge::judge(&view, None, &[])) };
+        let Some(chosen) = revision.or_else(|| view.common_revision()) else {
+            return Ok(judge::judge(&view, None, &[]));
+        };
         let asked = view.voters().filter(|m| m.known().is_some());
         let answers = join_all(asked.map(|member| ask(cluster, member, chosen, deadline)));
         let what = format!("every member has hashed revision {chosen}");

@@ -54,7 +54,7 @@ impl Operation for Health {
         name: "health",
         summary: "Judge every member: does it answer, and does it serve reads?",
         details: "A voter is healthy when it serves a linearizable read, knows its leader and has no alarm; a learner when it \
-                  serves a serializable read. Degraded members answer, but not as they should; unresponsive ones do not answer \
+                  serves a serializable read; and none while an alarm is raised of somebody who is no member any more. Degraded members answer, but not as they should; unresponsive ones do not answer \
                   in time; on down ones nothing listens; unstarted ones were added and have never run. All members are asked at \
                   once, so one that hangs costs one timeout, once. Where the profile says under `hosts` how a member that is down is \
                   reached, its log is read, and what it says of the member's data is told. `quorum` says what this means for the cluster.",
@@ -97,7 +97,11 @@ fn row(view: &ClusterView, member: &MemberView, why: Option<String>) -> Row {
         name: member.member.started().then(|| member.member.label()),
         role: view.role(member),
         endpoint: member.endpoint.clone(),
-        verdict: view.verdict(member),
+        verdict: match view.verdict(member) {
+            // It takes part in a cluster with an alarm.
+            Verdict::Healthy if view.orphans().next().is_some() => Verdict::Degraded,
+            verdict => verdict,
+        },
         reachable: member.known().is_some(),
         serializable: matches!(member.serializable, Some(Ok(()))),
         linearizable: matches!(member.linearizable, Some(Ok(()))),
@@ -116,12 +120,56 @@ fn problem(view: &ClusterView, member: &MemberView) -> Option<String> {
         return Some(failure.message.clone());
     }
     match view.verdict(member) {
-        Verdict::Healthy => None,
+        Verdict::Healthy => {
+            let orphan = view.orphans().next()?;
+            let kind = orphan.kind.word().to_uppercase();
+            Some(format!(
+                "the cluster has the alarm {kind} of {}, who is no member; see `alarm disarm`",
+                orphan.member_id
+            ))
+        }
         Verdict::Unstarted => Some("it was added, and has never started".to_owned()),
         _ if member.known().is_some_and(|status| status.leader.is_none()) => Some("it knows no leader".to_owned()),
         _ => {
             let alarms: Vec<_> = alarms_of(view, member).iter().map(|kind| kind.word().to_uppercase()).collect();
             Some(format!("it has the alarm {}", alarms.join(", ")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::change::report::Quorum;
+    use crate::id::{ClusterId, MemberId};
+    use crate::rpc::{Alarm, AlarmKind};
+
+    /// An alarm of a member that is gone keeps the cluster from writing all the same.
+    #[test]
+    fn nobody_is_healthy_in_a_cluster_with_an_alarm() {
+        let view = |about: u64| ClusterView {
+            cluster_id: ClusterId(1),
+            confirmed: true,
+            members: (1..=3).map(|id| member(id, State::Healthy, false, Some(1), 0)).collect(),
+            alarms: vec![Alarm { member_id: MemberId(about), kind: AlarmKind::NoSpace }],
+            hosting: Default::default(),
+            facts: Default::default(),
+        };
+        let told = |view: &ClusterView| {
+            let rows = view.members.iter().map(|m| row(view, m, None)).collect::<Vec<_>>();
+            let lines = rows.iter().map(|row| format!("{} {}\n", row.verdict, row.error.as_deref().unwrap_or("-")));
+            format!("{}{}\n", lines.collect::<String>(), Quorum::of(view).verdict)
+        };
+        insta::assert_snapshot!(format!("{}{}", told(&view(2)), told(&view(0xd))), @"
+        healthy -
+        degraded it has the alarm NOSPACE
+        healthy -
+        degraded
+        degraded the cluster has the alarm NOSPACE of d, who is no member; see `alarm disarm`
+        degraded the cluster has the alarm NOSPACE of d, who is no member; see `alarm disarm`
+        degraded the cluster has the alarm NOSPACE of d, who is no member; see `alarm disarm`
+        degraded
+        ");
     }
 }

@@ -269,7 +269,7 @@ fn of_journals() {
 
 #[test]
 fn of_what_procedures_meet() {
-    use crate::change::failed::{Ended, NoHost, NotEqual, SnapshotFailed, StillFull};
+    use crate::change::failed::{Ended, NoHost, NotEqual, NotOurs, NotRestarted, SnapshotFailed, StillFull};
     let full = || crate::change::view::Failure {
         code: "wait_timeout",
         message: "waited 5s until every database is below nine tenths of its quota".to_owned(),
@@ -278,7 +278,9 @@ fn of_what_procedures_meet() {
     };
     let log = vec!["tocommit(74) is out of range [lastIndex(0)]".to_owned()];
     let ended = |log: Vec<String>| Ended { member: "infra2".to_owned(), host: "the sandbox".to_owned(), log };
-    let errors: [Error; 6] = [
+    let errors: [Error; 8] = [
+        NotOurs { path: "/backup.db".into() }.into(),
+        NotRestarted { member: "infra2".to_owned(), source: full().into() }.into(),
         NoHost { member: "infra2".to_owned() }.into(),
         ended(log).into(),
         ended(vec![]).into(),
@@ -287,6 +289,11 @@ fn of_what_procedures_meet() {
         SnapshotFailed { source: NobodyToAsk.into() }.into(),
     ];
     insta::assert_snapshot!(shown(errors), @"
+    file_exists (snapshot): /backup.db exists already
+      help: choose another name; only a snapshot that is saved now is one to go back to
+    not_restarted: the closure has ended, and infra2 was not seen to go away
+      because: waited 5s until every database is below nine tenths of its quota
+      help: see that the closure restarts the member that it is given; give wait the time that a reboot takes to begin; to go on with members that were not restarted, allow not_restarted
     no_host: nothing says how infra2 is stopped and started
       help: say it in the profile, under `hosts`, or give a closure that does it
     member_ended: infra2 ended instead of serving, on the sandbox: tocommit(74) is out of range [lastIndex(0)]

@@ -137,6 +137,12 @@ fn of_settings() {
 fn of_hosts() {
     let (place, command) = ("root@10.0.0.1".to_owned(), "systemctl stop etcd.service".to_owned());
     let (member, by) = ("infra1".to_owned(), "the systemd unit etcd.service on 10.0.0.1".to_owned());
+    let late = crate::change::view::Failure {
+        code: "wait_timeout",
+        message: "waited 6s until the unit has ended".to_owned(),
+        help: None,
+        sent: crate::error::Sent::Answered,
+    };
     let ended = |lines: &[&str]| HostError::Ended {
         member: member.clone(),
         by: by.clone(),
@@ -162,12 +168,19 @@ fn of_hosts() {
             why: "x wins over y".to_owned(),
             help: "take x out".to_owned(),
         },
+        HostError::Dir {
+            member: member.clone(),
+            by: by.clone(),
+            dir: "/var/lib/etcd".to_owned(),
+            profile: "/var/lib/etdc".to_owned(),
+        },
         ended(&[]),
         ended(&["panic: tocommit(9) is out of range [lastIndex(0)]"]),
         HostError::NotMoved { path: "/var/lib/etcd/member".to_owned(), place },
         HostError::Interrupted { left: "it was told to stop".to_owned() },
+        HostError::Late { left: format!("{by} was told to stop"), source: late.into() },
     ];
-    insta::assert_snapshot!(shown(errors.map(Into::into)), @r#"
+    insta::assert_snapshot!(shown(errors.map(Into::into)), @"
     host_unreachable: root@10.0.0.1 cannot be reached: Permission denied (publickey).
       help: see that `ssh root@10.0.0.1 true` works without asking anything, or correct host in the profile
     program_not_found: the program ssh is not in a folder of PATH
@@ -187,11 +200,16 @@ fn of_hosts() {
       help: stop it first
     host_start_configuration: the systemd unit etcd.service on 10.0.0.1 cannot be given a start configuration for infra1: x wins over y
       help: take x out
+    host_data_dir: the systemd unit etcd.service on 10.0.0.1 runs infra1 on the data dir /var/lib/etcd, not /var/lib/etdc
+      help: correct data_dir in the profile
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1)
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1); the end of its log:
     panic: tocommit(9) is out of range [lastIndex(0)]
     host_failed: /var/lib/etcd/member on root@10.0.0.1 was to be moved, and is still there
       help: move it aside by hand; delete nothing
     interrupted: interrupted
-    "#);
+    wait_timeout: the systemd unit etcd.service on 10.0.0.1 was told to stop, and may do so later
+      because: waited 6s until the unit has ended
+      help: see with `health` what became of it; a member that is down then is brought back when this is gone on with
+    ");
 }

@@ -3,7 +3,7 @@
 use super::procedures::{args, host, of, url, with};
 use crate::change::Change;
 use crate::change::exhaustive::{State, member};
-use crate::change::guard::{approve, check};
+use crate::change::guard::{Code, approve, check};
 use crate::change::plan::Action;
 use crate::change::view::ClusterView;
 use crate::error::{Error, Result};
@@ -80,13 +80,31 @@ fn a_stranger_is_not_stopped_in_place_of_a_member() {
     });
     insta::assert_snapshot!(shown(refusals), @"
     data_in_use: member replace is refused: on the host of infra2 runs infra2 (2), and not 9
-      help: run it again, so that it is planned for the members that are there. To do it all the same, allow data_in_use
+      help: look whether the profile names the right host; if the member was replaced meanwhile, run it again. To do it all the same, allow data_in_use
     ");
     // Somebody else's old data are no member's.
     let old = with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, of(0xdead)));
     assert!(check(&stop(2), &old).is_empty());
     let none = with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, Data::None));
     assert!(check(&stop(2), &none).is_empty());
+}
+
+#[test]
+fn who_is_told_that_there_is_no_quorum_is_told_what_is_missing() {
+    let remove = Action::RemoveMember { id: MemberId(2) };
+    let refused = |view: &ClusterView| {
+        let refusals = check(&remove, view).into_iter().filter(|refusal| refusal.code == Code::NoQuorum).collect();
+        Error::from(crate::change::guard::Refused { operation: "member remove", refusals })
+    };
+    let unconfirmed = ClusterView { confirmed: false, ..three() };
+    let mut down = with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, of(2)));
+    down.members.retain(|m| m.member.id != MemberId(3));
+    insta::assert_snapshot!(shown([refused(&unconfirmed), refused(&down)]), @"
+    no_quorum: member remove is refused: 3 of 3 voters are healthy, but no quorum has confirmed in time who the members are
+      help: run it again; if it is refused again, see what `quorum` says. To do it all the same, allow no_quorum
+    no_quorum: member remove is refused: 1 of 2 voters are healthy; a change needs a quorum of 2
+      help: bring voters back first; `health` names those that are down. To do it all the same, allow no_quorum
+    ");
 }
 
 #[test]
@@ -141,7 +159,7 @@ fn numbers_that_make_no_sense_are_not_made_up_for() {
     invalid_argument (revision): the argument revision is 0, and revisions begin at 1
       help: give the oldest revision that is to stay
     invalid_argument (quota): the argument quota is no size
-      help: give it as --quota-backend-bytes has it
+      help: give it as --quota-backend-bytes has it (2 GiB where it has not)
     invalid_argument (revision): the argument revision is 0, and revisions begin at 1
       help: give the oldest revision that is to stay
     invalid_argument (revision): the argument revision is -5, and revisions begin at 1

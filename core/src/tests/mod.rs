@@ -5,6 +5,7 @@ mod arguments;
 mod changes;
 mod hosts;
 mod mistakes;
+mod objections;
 mod procedures;
 mod sandboxes;
 

@@ -28,7 +28,7 @@ pub(super) fn of(member: u64) -> Data {
     Data::Of { member: MemberId(member), cluster: ClusterId(1) }
 }
 
-fn view(members: Vec<MemberView>, hosts: Vec<HostSeen>) -> ClusterView {
+pub(super) fn view(members: Vec<MemberView>, hosts: Vec<HostSeen>) -> ClusterView {
     let hosting = if hosts.is_empty() { Hosting::Nobody } else { Hosting::Drivers(hosts) };
     ClusterView {
         cluster_id: ClusterId(1),
@@ -48,7 +48,7 @@ pub(super) fn with(second: Option<MemberView>, host_of_it: HostSeen) -> ClusterV
 }
 
 /// A member with the place of infra2, under an id that it was given when it was added again.
-fn again(id: u64, state: State, learner: bool) -> MemberView {
+pub(super) fn again(id: u64, state: State, learner: bool) -> MemberView {
     let mut view = member(id, state, learner, Some(1), 0);
     view.member.peer_urls = vec![url(2)];
     if !view.member.name.is_empty() {
@@ -61,7 +61,7 @@ pub(super) fn args(member: &str) -> Args {
     Args { member: MemberRef(member.to_owned()), name: None, peer_urls: vec![], snapshot: None, host: None }
 }
 
-fn words(plan: &Plan) -> String {
+pub(super) fn words(plan: &Plan) -> String {
     plan.steps.iter().map(|step| step.action.word()).collect::<Vec<_>>().join(" ")
 }
 
@@ -317,7 +317,7 @@ fn of_guards_of_what_takes_a_member_away() {
           known_corruption: infra3 (3) is catching up, and etcd 3.6.4 can damage data that arrives while it is defragmented
             remedy: wait until it has caught up, or upgrade to 3.5.23 or 3.6.5
         defragment infra2 (2)
-          server_would_refuse: it is a learner, and etcd defragments none
+          server_would_refuse: the server would answer: etcdserver: rpc not supported for learner
             remedy: promote it first, or leave it out
         set_data_aside infra2
           process_runs: the process of infra2 runs on its host, with its data open

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::catalogue::CATALOGUE;
-use etcdsh_core::change::record::runs;
+use etcdsh_core::change::record::to_name;
 use etcdsh_core::operation::Entry;
 use etcdsh_core::profile;
 use etcdsh_core::report::Shape;
@@ -212,8 +212,8 @@ impl Shared {
                 let names = profile::names(None, &self.interpreter.session.setup.places).unwrap_or_default();
                 names.into_iter().map(|name| Word::new(name, "profile")).collect()
             }
-            Kind::Run => {
-                let runs = runs(&self.interpreter.session.setup.places.state).into_iter();
+            Kind::Run { open } => {
+                let runs = to_name(&self.interpreter.session.setup.places.state, open);
                 runs.map(|run| Word::new(run.id, run.state.word())).collect()
             }
             Kind::Member => match self.cluster(argument.and_then(|argument| argument.receiver)) {

@@ -29,6 +29,7 @@ fn found(script: &str) -> Vec<String> {
 #[case("etcd.health(1, 2)", "1:6 wrong_number_of_arguments: health does not take 2 arguments")]
 #[case("let c = args[0]; c.member_list(1, 2)", "1:20 wrong_number_of_arguments: member_list does not take 2 arguments")]
 #[case("fn f(a) { a } f(1, 2)", "1:15 wrong_number_of_arguments: f does not take 2 arguments")]
+#[case("options()", "1:1 wrong_number_of_arguments: options does not take 0 arguments")]
 #[case("sleep()", "1:1 wrong_number_of_arguments: sleep does not take 0 arguments")]
 #[case("print(x)", "1:7 unknown_variable: there is no variable named x")]
 #[case("let x = 1; fn f() { x }", "1:21 unknown_variable: there is no variable named x")]
@@ -103,6 +104,9 @@ fn all_mistakes_are_found_in_order() {
 #[case("etcd.test_each([\"a\"], |row| etcd.test_echo(row.item).text).values; etcd.test_count(3).take(2).len()")]
 #[case("sleep(0.5); sleep(2); sleep(\"1s\"); exit(3); exit(args.len()); run([args[0]], #{ timeout: opts.t })")]
 #[case("let s = etcd.to_string(); type_of(etcd); etcd.type_of(); \"a\".len(); [1, 2].chunk_by")]
+#[case(
+    "let given = options([\"a\", \"b...\"], #{ dry_run: false, keep: () }); given.a; options(#{}).dry_run; options(args[0])"
+)]
 #[case("while true { break 1; } do { let a = 1; } until a_is(); fn a_is() { true }")]
 fn what_may_be_right_is_left_alone(#[case] script: &str) {
     assert_eq!(found(script), [""; 0]);

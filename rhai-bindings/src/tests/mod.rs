@@ -2,6 +2,7 @@
 
 mod check;
 mod ops;
+mod options;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,7 @@ fn setup(grants: Grants, printed: Arc<Mutex<Vec<String>>>) -> Setup {
         flags: Record::new(),
         grants,
         args: vec!["word".to_owned()],
+        args_ended: false,
         opts: Vec::new(),
         script_path: None,
         // Other tests of this process take memory too.

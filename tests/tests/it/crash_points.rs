@@ -21,7 +21,7 @@ enum Journal {
     Lost,
 }
 
-fn healthy(cluster: &Running) {
+pub(crate) fn healthy(cluster: &Running) {
     until("the cluster is healthy", || {
         let quorum = cluster.call("quorum", json!({})).map_err(|error| format!("{error:?}"))?;
         let good = quorum["verdict"] == "healthy" && quorum["voters"] == 3 && quorum["learners"] == 0;
@@ -69,7 +69,7 @@ fn survive(cluster: &Running, procedure: &Procedure, at: usize, journal: Journal
     died
 }
 
-/// Says whether every version gets every point, which takes an hour, in place of its share of them.
+/// Says whether every version gets every point, which takes half an hour, in place of its share of them.
 #[expect(clippy::disallowed_methods, reason = "the variable says how much a person wants to be tried")]
 fn every_point() -> bool {
     std::env::var("ETCDSH_EVERY_POINT").is_ok()

@@ -109,7 +109,11 @@ fn during(linked: &Linked, operation: &str, member: &str, both: bool) -> Option<
     let ended = told(cluster, operation, args, &after_one);
     until("the members were cut off", || {
         let now = linked.fired(member, both);
-        if now.iter().zip(&fired).all(|(now, before)| now > before) { Ok(()) } else { Err(format!("{fired:?}, {now:?}")) }
+        if now.iter().zip(&fired).all(|(now, before)| now > before) {
+            Ok(())
+        } else {
+            Err(format!("{fired:?}, {now:?}"))
+        }
     });
     let ended = ended.as_ref().map_err(describe);
     eprintln!("{operation} with the links of {member} cut: {ended:?}");

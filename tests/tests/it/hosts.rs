@@ -1,7 +1,12 @@
 //! How members' processes are stopped and started, and their data moved aside, for real.
 
+mod broken;
 mod driven;
+mod fleet;
+mod interrupted;
 mod kubelet;
+mod mistaken;
+mod operations;
 mod unit;
 
 use etcdsh_core::host::{Data, HostView, Process, StartConfiguration};
@@ -253,13 +258,13 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
       help: take the flag out of ExecStart, and set its variable in an environment file
     --config-file=/etc/etcd.yml: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --config-file=/etc/etcd.yml, which wins over the environment
       help: take the flag out of ExecStart, and set its variable in an environment file
-    other data: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its data dir is [home]/machine/elsewhere, not [home]/machine/data
+    other data: host_data_dir: the systemd unit etcd.service on this machine runs infra4 on the data dir [home]/machine/elsewhere, not [home]/machine/data
       help: correct data_dir in the profile
     hidden: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/unit/etcd.default has --initial-cluster-state=new, which wins over the environment
       help: take it out, and set the variables of etcd in its place
     unread: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/join.env is not the last environment file that it reads
       help: let EnvironmentFile of the unit name it last, or leave env_file out of the profile
-    other data: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: its data dir is [home]/node/elsewhere, not [home]/node/data
+    other data: host_data_dir: the static pod [home]/node/manifests/etcd.yaml on this machine runs infra4 on the data dir [home]/node/elsewhere, not [home]/node/data
       help: correct data_dir in the profile
     apart: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: the value of --initial-cluster does not stand behind it as --initial-cluster=VALUE
       help: write etcd's flags into the manifest as kubeadm does, one a line

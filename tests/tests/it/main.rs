@@ -33,6 +33,7 @@ mod lying_keys;
 mod lying_snapshot;
 mod members;
 mod messages;
+mod mistaken;
 mod nu_answers;
 mod nu_complete;
 mod nu_errors;

@@ -47,6 +47,28 @@ fn sandboxes_and_their_members_are_offered() {
     assert_eq!(values(&offered(home, "", "etcd sandbox kill --name nope ")), Vec::<&str>::new());
 }
 
+/// Writes the journals of a run that is over and of one that was interrupted, and returns their names.
+pub(crate) fn journals(home: &Home) -> [&'static str; 2] {
+    let names = ["20261126T031500Z-defrag-1111", "20261126T031500Z-defrag-2222"];
+    let plan = json!({"operation": "defrag", "cluster_id": "a", "steps": []});
+    let begun = json!({"time": "2026-11-26T03:15:00Z", "entry": "plan", "plan": plan, "allow": [], "resumes": null});
+    let ended = json!({"time": "2026-11-26T03:15:01Z", "entry": "end", "ok": true});
+    for (name, text) in names.iter().zip([format!("{begun}\n{ended}\n"), format!("{begun}\n")]) {
+        home.write(&format!("state/etcdsh/changes/{name}.jsonl"), &text);
+    }
+    names
+}
+
+#[test]
+fn only_what_can_be_gone_on_with_is_offered_for_that() {
+    let home = Home::new();
+    let [over, open] = journals(&home);
+    let all = offered(&home, "", "etcd change show 2026");
+    assert_eq!(values(&all), [over, open]);
+    assert_eq!(all[1]["description"], "interrupted");
+    assert_eq!(values(&offered(&home, "", "etcd change resume 2026")), [open]);
+}
+
 #[test]
 fn profiles_are_offered_from_everywhere() {
     let home = Home::new();

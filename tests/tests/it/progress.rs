@@ -157,8 +157,8 @@ fn programs_read_events_as_json(#[values("eval", "run")] face: &str) {
     assert!(elapsed(waited[0]) < elapsed(waited[1]), "{waited:?}");
     assert_eq!(events.len(), of("warning").len() + waited.len() + 1, "{said:?}");
     let (last, message) = (events.last().unwrap(), events.last().unwrap()["message"].as_str().unwrap());
-    assert_eq!(last["event"], "failed", "{said:?}");
-    assert!(message.starts_with("error: infra1 did not serve") && !message.contains('\x1b'), "{said:?}");
+    assert_eq!((&last["event"], &last["code"]), (&json!("failed"), &json!("wait_timeout")), "{said:?}");
+    assert!(message.starts_with("infra1 did not serve") && !message.contains(['\x1b', '\n']), "{said:?}");
 
     // A terminal changes nothing about that.
     let mut terminal = Terminal::start(&waiting(&cluster, face, &["--events"]), 24, 200);

@@ -89,6 +89,15 @@ fn results_are_tables_in_the_order_of_the_card() {
 }
 
 #[test]
+fn only_what_can_be_gone_on_with_is_offered_for_that() {
+    let shell = Shell::start(1);
+    let [over, open] = crate::nu_complete::journals(&shell.cluster);
+    shell.complete(&format!("etcd.change_show(\"2026{TAB}"), &[over, open]);
+    let screen = shell.complete(&format!("etcd.change_resume(\"2026{TAB}"), &[open]);
+    assert!(!screen.contains(over), "{screen}");
+}
+
+#[test]
 fn what_was_defined_stays() {
     let shell = Shell::start(1);
     assert_eq!(shell.run("let f = |a| a + 1;"), "");

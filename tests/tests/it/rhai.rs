@@ -10,6 +10,7 @@ use etcdsh_tests::{Running, driver, program};
 use rstest::{fixture, rstest};
 
 mod check;
+mod told;
 
 fn cluster(members: usize) -> Running {
     Running::start("3.6", Options { members, tls: false, ..Options::default() }).expect("etcd 3.6")

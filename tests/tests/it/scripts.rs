@@ -8,24 +8,24 @@ use etcdsh_tests::{Running, driver, nu, program, run};
 use rstest::rstest;
 use serde_json::json;
 
-/// Runs a script of the folder `scripts` in the language of its name. What is a flag in Nushell, `--name=value`, is a setting
-/// in Rhai.
+mod refusals;
+
+/// Runs a script of the folder `scripts` in the language of its name. It is told the same in both.
 fn script(cluster: &Running, name: &str, dry: bool, args: &[&str]) -> Output {
     let path = format!("{}/../scripts/{name}", env!("CARGO_MANIFEST_DIR"));
     let mut command: Command;
     if name.ends_with(".nu") {
         command = cluster.command(nu());
         let plugin = format!("[{}]", program("nu_plugin_etcd").display());
-        command.args(["-n", "--no-std-lib", "--plugins", &plugin, &path]).args(dry.then_some("--dry-run")).args(args);
+        command.args(["-n", "--no-std-lib", "--plugins", &plugin]);
     } else {
         command = cluster.command(program("etcdsh"));
         // It is granted what its first line asks for, and no more.
         let text = std::fs::read_to_string(&path).unwrap();
         let asked = text.lines().next().and_then(|line| line.strip_prefix("#!/usr/bin/env -S etcdsh ")).unwrap();
-        command.args(asked.split(' ')).args(dry.then_some("--set=dry_run=true"));
-        let (settings, words): (Vec<&str>, Vec<&str>) = args.iter().partition(|word| word.starts_with("--"));
-        command.args(settings.iter().map(|flag| flag.replacen("--", "--set=", 1))).arg(&path).args(words);
+        command.args(asked.split(' '));
     }
+    command.arg(&path).args(dry.then_some("--dry-run")).args(args);
     command.env("ETCDSH_PROFILE", "sandbox").output().unwrap()
 }
 
@@ -128,7 +128,7 @@ fn a_command_reboots_members_and_stops_everything_when_it_fails(
     let Some(cluster) = Running::three(version) else { return };
     let before = processes(&cluster);
     let reboot = |command: &str, dry: bool| {
-        let members = "--members=infra3,infra1";
+        let members = "--members=infra3,,infra1,";
         if name.ends_with(".nu") {
             script(&cluster, name, dry, &[members, "--settle=1sec", &format!("--reboot={command}")])
         } else {
@@ -139,11 +139,14 @@ fn a_command_reboots_members_and_stops_everything_when_it_fails(
 
     let output = reboot("false {name}", true);
     assert!(output.status.success() && text(&output).contains("nothing was changed"), "{}", text(&output));
+    // Who is left out by a comma too many is nobody.
+    let output = script(&cluster, name, true, &["--members=,"]);
+    assert!(!output.status.success() && text(&output).contains("names nobody who has started"), "{}", text(&output));
     let output = reboot("false {name}", false);
     assert!(!output.status.success() && text(&output).contains("false ended with 1"), "{}", text(&output));
     assert_eq!(restarted(&cluster, &before), [""; 0]);
 
-    let again = format!("{} eval etcd.sandbox_restart(\"{{name}}\")", program("etcdsh").display());
+    let again = format!("{} eval --output=json etcd.sandbox_restart(\"{{name}}\")", program("etcdsh").display());
     let output = reboot(&again, false);
     let said = text(&output);
     assert!(output.status.success() && said.ends_with("the cluster is healthy\n"), "{said}");
@@ -163,6 +166,13 @@ fn a_cluster_that_is_full_takes_writes_again(
     let alarms = || cluster.call("alarm list", json!({})).unwrap();
     let raised = alarms();
     assert!(raised.to_string().contains("nospace"), "{raised}");
+    for health in ["health.nu", "health.rhai"] {
+        let output = script(&cluster, health, false, &[]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("is unhealthy: got unhealthy result from"), "{said}");
+        assert!(said.ends_with("cluster is degraded\n"), "{said}");
+    }
 
     let output = script(&cluster, name, true, &["--quota=16MiB"]);
     let said = text(&output);
@@ -237,24 +247,4 @@ fn the_tour_of_try_comes_back_to_a_healthy_cluster() {
     assert!(said.contains("is out of range"), "the member was broken: {said}");
     assert!(!said.contains("│ ... │"), "every table fits a terminal: {said}");
     assert_eq!(cluster.call("quorum", json!({})).unwrap()["verdict"], "healthy");
-}
-
-/// A rehearsal must not hang on how yes is spelt.
-#[rstest]
-#[case("backup.rhai", &["."])]
-#[case("nospace.rhai", &[])]
-#[case("recover-member.rhai", &["infra2"])]
-#[case("rolling-restart.rhai", &[])]
-fn a_dry_run_is_asked_for_by_true_and_nothing_else(#[case] name: &str, #[case] words: &[&str]) {
-    let cluster = Running::start("3.6", Options { members: 1, tls: false, ..Options::default() }).unwrap();
-    let args: Vec<&str> = ["--dry_run=yes"].iter().chain(words).copied().collect();
-    let output = script(&cluster, name, false, &args);
-    assert!(!output.status.success() && text(&output).contains("dry_run is true or false"), "{}", text(&output));
-    assert_eq!(cluster.call("change list", json!({})).unwrap(), json!([]), "nothing was begun");
-    assert!(
-        !std::fs::read_dir(cluster.home())
-            .unwrap()
-            .flatten()
-            .any(|file| file.path().extension().is_some_and(|e| e == "db"))
-    );
 }

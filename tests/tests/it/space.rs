@@ -56,7 +56,7 @@ fn a_cluster_that_is_full_takes_writes_again(#[values("3.4", "3.5", "3.6", "3.7"
     fill(&cluster, |_| "load/one/key".to_owned());
     let refusal = refused(&cluster, "alarm disarm", json!({}));
     assert_eq!(refusal.code(), "space_not_free", "{refusal:?}");
-    let told = if tells_quota(version) { "of its quota of" } else { "the members do not tell their quota" };
+    let told = if tells_quota(version) { "of its quota of" } else { "who does not tell its quota" };
     assert!(refusal.to_string().contains(told), "{refusal}");
     let refusal = refused(&cluster, "alarm disarm", json!({ "quota": QUOTA }));
     assert_eq!(refusal.code(), "space_not_free", "{refusal:?}");
@@ -78,12 +78,12 @@ fn a_cluster_that_is_full_takes_writes_again(#[values("3.4", "3.5", "3.6", "3.7"
         }
     });
     let report = etcdsh_tests::json(&report.unwrap_or_else(|error| panic!("{error:?} {:?}", error.report())));
-    let warned = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
+    let warned = "nothing keeps another change out meanwhile: the cluster has a NOSPACE alarm, and takes no claim";
     assert_eq!(warnings.into_inner(), [warned]);
     let steps = outcomes(&report);
     assert_eq!(report["ok"], true, "{report}");
     for (step, count) in
-        [("save_snapshot", 1), ("compact", 1), ("defragment", 3), ("check_space", 1), ("prove_write", 1)]
+        [("save_snapshot", 1), ("compact", 1), ("defragment", 3), ("check_space", 2), ("prove_write", 1)]
     {
         assert_eq!(steps.iter().filter(|taken| **taken == (step, "done")).count(), count, "{step}: {report}");
     }
@@ -114,14 +114,26 @@ fn what_is_needed_is_not_forgotten(#[values("3.4", "3.7")] version: &str) {
     }
     let count = || cluster.etcdctl(&["get", "live/", "--prefix", "--keys-only"]);
     let before = count();
+    // It is known before anything is done, and nothing is done.
+    let revision = call(&cluster, "quorum", json!({}))["revision"].clone();
     let error = refused(&cluster, "space recover", json!({}));
+    assert_eq!(
+        (error.code(), error.help().unwrap().split(',').next()),
+        ("space_not_free", Some("delete keys")),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("the newest values alone hold "), "{error}");
+    assert_eq!(call(&cluster, "quorum", json!({}))["revision"], revision);
+    // Who wants it all the same is told so at the end, and not to go on with the compaction of that time.
+    let error = refused(&cluster, "space recover", json!({ "allow": ["space_not_free"] }));
     assert_eq!(error.code(), "space_not_free", "{error:?}");
     let help = error.help().unwrap();
+    assert!(!help.contains("change resume"), "{help}");
     assert!(help.starts_with("what fills it is needed now: delete keys, or raise --quota-backend-bytes"), "{help}");
     let report = etcdsh_tests::json(&error.report().unwrap());
     let steps = outcomes(&report);
     assert_eq!(steps.iter().find(|step| step.0 == "check_space"), Some(&("check_space", "failed")), "{report}");
-    assert_eq!(steps.last(), Some(&("prove_write", "skipped")), "{report}");
+    assert_eq!(steps.last(), Some(&("check_space", "skipped")), "{report}");
     assert!(cluster.etcdctl(&["alarm", "list"]).contains("NOSPACE"), "the alarm stays");
     assert_eq!(count(), before);
     // What it says helps: keys are deleted, and the run is gone on with.

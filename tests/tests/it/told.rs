@@ -71,16 +71,19 @@ fn a_change_that_was_done_is_told_although_nobody_can_look_afterwards() {
     let (name, peer_urls) = ("renamed".to_owned(), vec![url.to_owned()]);
     let only = Member { name, peer_urls, ..before.members[0].clone() };
     let after = MemberList { members: vec![only], ..before.clone() };
-    // Each look asks for the list twice, once confirmed by a quorum: before the plan, before the step, and when it has come true.
-    let mut lists = vec![vec![send(&before)]; 4];
+    // Each look asks for the list twice, once confirmed by a quorum: before the plan, behind the claim, before the step, and when it
+    // has come true.
+    let mut lists = vec![vec![send(&before)]; 6];
     lists.extend(vec![vec![send(&after)]; 2]);
     lists.push(vec![Step::Fail(14, "etcdserver: server stopped".into())]);
     server.answer_in_turn("MemberList", lists);
     server.answer("MemberUpdate", [send(&after)]);
+    // A user who may not write makes no claim.
+    server.answer("LeaseGrant", [Step::Fail(7, "etcdserver: permission denied".into())]);
     let profile = profile(&caller, &endpoint(&server), &[]);
     let args = json!({ "member": "a", "peer_urls": [url], "allow": ["quorum_at_risk"] });
     let report = caller.call(&profile, "member update", args).unwrap();
-    assert!(server.asked("MemberList") > 6, "nobody looked afterwards: {report}");
+    assert!(server.asked("MemberList") > 8, "nobody looked afterwards: {report}");
     assert_eq!((&report["ok"], &report["executed"]), (&json!(true), &json!(true)), "{report}");
     assert_eq!(column(&report["steps"], "outcome"), ["done"], "{report}");
     assert_eq!(

@@ -39,7 +39,10 @@ impl Run<'_, '_> {
         let report =
             self.ctx.unless_cancelled(hash::compare(self.ctx, self.cluster, &view, None, self.patience())).await?;
         let told = format!("{}: {}", report.verdict, report.reason);
-        if report.verdict == Equality::Divergent || (all && report.verdict != Equality::Consistent) {
+        // Who is away cannot be compared; who serves has to be.
+        let serves = |row: &hash::Row| view.get(row.member_id).is_some_and(|m| m.serves() && !m.member.is_learner);
+        let silent = report.members.iter().any(|row| row.hash.is_none() && serves(row));
+        if report.verdict == Equality::Divergent || silent || (all && report.verdict != Equality::Consistent) {
             return Err(NotEqual { told }.into());
         }
         Ok(Deed { detail: told, result: to_value(&report).ok(), already: false })

@@ -23,14 +23,15 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::rpc::AlarmKind;
 use crate::value::{Value, to_value};
+use host::start_configuration;
 pub use host::{Hands, ToDo, ToRestart};
-use run::{Run, Taken, start_configuration};
+use run::{Run, Taken};
 
 /// Carries out a plan.
 ///
 /// # Errors
 /// [`Stopped`], with the report so far, when a step failed or Ctrl-C was pressed; an error of the journal before anything was
-/// changed; another change that takes members away is under way.
+/// changed; another change of members is under way.
 pub async fn execute(
     ctx: &Context<'_>,
     approved: Approved,
@@ -43,16 +44,18 @@ pub async fn execute(
     let resumes = ctx.memory().map(|memory| memory.run.as_str());
     journal.write(Entry::Plan { plan, allow: approved.allow(), resumes })?;
     let mut report = start_report(plan, before, &journal);
-    // Only one change at a time may take members away, whoever makes it.
-    let takes_away = plan.steps.iter().any(|step| step.action.takes_away());
-    let full = before.alarms.iter().any(|alarm| alarm.kind == AlarmKind::NoSpace);
-    if takes_away && full {
-        // A claim is a write, and the member that refuses it raises an alarm of its own.
-        ctx.emit(&Event::Warning { message: FULL.to_owned() });
-    }
-    let lock = match takes_away && !full {
-        true => Some(Lock::take(ctx, plan, journal.id(), bound).await.map_err(Error::before_sending)),
-        false => None,
+    // Only one change at a time may change members or take them away, whoever makes it.
+    let excludes = plan.steps.iter().any(|step| step.action.excludes_others());
+    let lock = match before.alarms.first().filter(|_| excludes) {
+        None if excludes => {
+            Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending))
+        }
+        None => None,
+        Some(alarm) => {
+            // A claim is a write. Whoever refuses it for want of space raises an alarm of its own.
+            ctx.emit(&Event::Warning { message: no_claim(alarm.kind) });
+            None
+        }
     };
     let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
     let mut run = Run::new(ctx, &approved, before, bound, hands)?;
@@ -123,7 +126,8 @@ async fn one(
     let span = tracing::info_span!("step", number, step = step.action.word());
     let taken = run.take(step, number, journal).instrument(span.clone()).await;
     let Taken { outcome, detail, result, error } = taken.unwrap_or_else(Taken::failed);
-    let written = journal.write(Entry::Outcome { number, outcome: outcome.word(), detail: &detail, result: &result });
+    let entry = Entry::Outcome { number, step, outcome: outcome.word(), detail: &detail, result: &result };
+    let written = journal.write(entry);
     run.ctx.emit(&Event::Outcome { number, step: step.action.word().to_owned(), outcome, detail: detail.clone() });
     let (member, endpoint) = (run.member(step, before), run.asked.as_ref().map(tracing::field::display));
     tracing::info!(parent: &span, member, endpoint, took = ?start.elapsed(), outcome = outcome.word(), "step");
@@ -195,8 +199,13 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, mut error: Error) 
     .with_native(native)
 }
 
-/// Why no other change is kept out of a cluster that is full.
-const FULL: &str = "nothing keeps another change out meanwhile: the cluster is full, and takes no claim";
+/// Says why no other change is kept out of a cluster that has an alarm.
+fn no_claim(alarm: AlarmKind) -> String {
+    format!(
+        "nothing keeps another change out meanwhile: the cluster has a {} alarm, and takes no claim",
+        alarm.word().to_uppercase()
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -204,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_is_told_beside_a_change() {
-        let told = Event::Warning { message: FULL.to_owned() }.line();
-        insta::assert_snapshot!(told, @"warning: nothing keeps another change out meanwhile: the cluster is full, and takes no claim");
+        let told = Event::Warning { message: no_claim(AlarmKind::NoSpace) }.line();
+        insta::assert_snapshot!(told, @"warning: nothing keeps another change out meanwhile: the cluster has a NOSPACE alarm, and takes no claim");
     }
 }

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
-use crate::change::failed::{NotReady, OtherCluster, OutcomeUnknown};
+use crate::change::failed::{Alarmed, NotReady, OtherCluster, OutcomeUnknown};
 use crate::change::guard::{Approved, Code, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
-use crate::change::plan::{Action, Plan, Step};
+use crate::change::plan::{Action, Plan, Step, label};
 use crate::change::report::Outcome;
 use crate::change::view::{ClusterView, MemberView, same_urls};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Interrupted, Result, Sent};
 use crate::event::Event;
-use crate::host::StartConfiguration;
 use crate::id::MemberId;
 use crate::ops::member::best_transferee;
-use crate::rpc::Cluster;
+use crate::rpc::{AlarmKind, Cluster};
 use crate::value::Value;
 use crate::wait::{Look, TimedOut, pause, sleep, until};
 
@@ -140,13 +139,12 @@ impl<'r, 'c> Run<'r, 'c> {
     /// Says that an earlier run did it, where the cluster cannot tell.
     fn done_before(&self, action: &Action) -> Option<String> {
         let memory = self.ctx.memory()?;
-        let file = match action {
-            // A file of the final name is whole, whether or not its end was journalled.
-            Action::SaveSnapshot { path: Some(path), .. } => Some(path.exists()),
-            _ => None,
+        let done = match action {
+            // A file of the final name is whole, whether or not its end was journalled; one that nobody began is not ours.
+            Action::SaveSnapshot { path: Some(path), .. } => path.exists() && memory.may_have_saved(path),
+            _ => action.leaves_no_trace() && memory.has_done(action),
         };
-        let done = action.leaves_no_trace() && memory.has_done(action);
-        file.unwrap_or(done).then(|| format!("it was done by the run {}", memory.run))
+        done.then(|| format!("it was done by the run {}", memory.run))
     }
 
     /// Says whether the member that was taken away before has come back; otherwise it is done again.
@@ -229,7 +227,10 @@ impl<'r, 'c> Run<'r, 'c> {
     /// Leadership leaves a member before it is taken away, also where it came to it only after the plan was made.
     pub(super) async fn hand_over_first(&self, action: &Action) -> Option<Step> {
         let id = match action {
-            Action::RestartMember { id, .. } | Action::StopMember { id, .. } | Action::Defragment { id } => *id,
+            Action::RestartMember { id, .. }
+            | Action::StopMember { id, .. }
+            | Action::Defragment { id }
+            | Action::RemoveMember { id } => *id,
             _ => return None,
         };
         if self.done_before(action).is_some() {
@@ -290,7 +291,9 @@ impl<'r, 'c> Run<'r, 'c> {
     async fn until_seen(&self, action: &Action) -> Result<ClusterView> {
         let what = format!("the cluster shows {}", action.word());
         let settle = if matches!(action, Action::RestartMember { .. }) { self.hands.settle } else { Duration::ZERO };
-        let (ctx, bound, id) = (self.ctx, self.bound + settle, self.added);
+        // Who is new serves when it has copied everything.
+        let bound = if matches!(action, Action::StartMember { .. }) { self.patience() } else { self.bound };
+        let (ctx, bound, id) = (self.ctx, bound + settle, self.added);
         let mut serving_since = None;
         let mut host_seen = Instant::now();
         until(ctx, &what, bound, async || {
@@ -323,6 +326,13 @@ impl<'r, 'c> Run<'r, 'c> {
                 Action::CancelDowngrade => view.downgrade().is_none(),
                 _ => true,
             };
+            if let Action::RestartMember { .. } = action
+                && let Some(alarm) = view.alarms.iter().find(|alarm| alarm.kind == AlarmKind::Corrupt)
+                && !self.approved.allow().contains(&Code::CorruptAlarm)
+            {
+                // It does not go away by itself, and nobody else is taken away while data differ.
+                return Err(Alarmed { member: label(&view, alarm.member_id), alarm: alarm.kind }.into());
+            }
             if seen && view.confirmed {
                 return Ok(Look::Ready(view));
             }
@@ -378,15 +388,3 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 const SLOWEST: i64 = 5_000_000;
 /// How often a host is asked whether the process that is awaited still runs.
 const HOST_EVERY: Duration = Duration::from_secs(1);
-
-/// Returns what an added member is to be started with. etcd compares the initial cluster with the membership list, so every
-/// member has to be in it with every peer URL, and the added one under the name that it will have.
-pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<StartConfiguration> {
-    let added = view.get(id)?;
-    let entries = view.members.iter().filter(|m| m.member.id == id || m.member.started()).flat_map(|m| {
-        let name = if m.member.id == id { name } else { m.member.name.as_str() };
-        m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
-    });
-    let (name, peer_urls) = (name.to_owned(), added.member.peer_urls.clone());
-    Some(StartConfiguration { name, initial_cluster: entries.collect::<Vec<_>>().join(","), peer_urls })
-}

@@ -7,6 +7,7 @@ use crate::change::view::{ClusterView, MemberView};
 use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::ops::downgrade::SINCE;
+use crate::rpc::AlarmKind;
 use crate::version::Version;
 
 /// How many log entries the other members may be behind when one is taken away. Members are not asked in the same instant, so
@@ -21,15 +22,32 @@ const DEFRAG_WHILE_CATCHING_UP: &[Version] = &[Version::new(3, 5, 23), Version::
 const DEFRAG_KEEPS_INDEX: &[Version] = &[Version::new(3, 5, 6), Version::new(3, 6, 0)];
 
 pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    relies_on_corrupt(view, id, refusals);
+    nobody_is_corrupt(view, refusals);
     others_serve(view, id, refusals);
     others_follow(view, id, refusals);
     versions_are_near(view, refusals);
 }
 
-/// What runs on a host is the member whose data lie there.
 pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
     relies_on_corrupt(view, id, refusals);
+    belongs(view, id, name, refusals);
+}
+
+/// Which of two members is right is not known while one differs, so none goes away until that is settled.
+fn nobody_is_corrupt(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    let Some(alarm) = view.alarms.iter().find(|alarm| alarm.kind == AlarmKind::Corrupt) else { return };
+    let known = view.get(alarm.member_id);
+    let who = known.map_or_else(|| "a member that nobody could tell".to_owned(), |m| m.member.label_with_id());
+    let message = format!("{who} has a CORRUPT alarm, so the members' data differ");
+    let remedy = match known {
+        Some(member) => format!("`hash` shows who differs; replace {} first", member.member.label()),
+        None => "`hash` shows who differs; replace that member first".to_owned(),
+    };
+    refusals.push(refusal(Code::CorruptAlarm, message, remedy));
+}
+
+/// What runs on a host is the member whose data lie there.
+pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
     // Whose process it is may be unknown; no real id is zero.
     if let Some(Data::Of { member, .. }) = view.data(name)
         && id != MemberId(0)
@@ -38,17 +56,20 @@ pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals:
     {
         let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
         // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
-        let remedy = "run it again, so that it is planned for the members that are there";
+        let remedy =
+            "look whether the profile names the right host; if the member was replaced meanwhile, run it again";
         refusals.push(refusal(Code::DataInUse, message, remedy));
     }
 }
 
 pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    check_restart(view, id, refusals);
+    nobody_is_corrupt(view, refusals);
+    others_serve(view, id, refusals);
+    others_follow(view, id, refusals);
     let Some(target) = view.get(id) else { return };
-    if target.member.is_learner {
-        let message = "it is a learner, and etcd defragments none";
-        refusals.push(refusal(Code::ServerWouldRefuse, message, "promote it first, or leave it out"));
+    if !target.serves() {
+        let message = format!("{} does not serve, and only who serves can be defragmented", target.member.label());
+        refusals.push(refusal(Code::NotServing, message, "bring it back first; `health` says what is wrong with it"));
     }
     let Some(version) = target.version() else { return };
     let old = version >= Version::new(3, 5, 0);
@@ -103,6 +124,15 @@ fn versions_are_near(view: &ClusterView, refusals: &mut Vec<Refusal>) {
     }
 }
 
+/// While versions are on their way, only what the way needs is done.
+pub(super) fn versions_stay(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    versions_are_near(view, refusals);
+    if let Some(version) = view.downgrade() {
+        let message = format!("a downgrade to {} is under way", crate::units::escape_word(version));
+        refusals.push(refusal(Code::VersionSkew, message, "finish it, or take it back with `downgrade cancel`"));
+    }
+}
+
 /// Data are moved aside when they belong to nobody in the cluster any more. A member that has started once and loses its data
 /// cannot come back (etcd issues 10254, 20269 and 21178), so the id in its data dir decides, and not what was done before.
 pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Refusal>) {
@@ -136,10 +166,25 @@ fn still_there(view: &ClusterView, name: &str) -> bool {
     view.members.iter().any(|m| m.member.name == name) || urls.is_some_and(|urls| view.at(urls).is_some())
 }
 
-/// A member is started on its own data, or on none.
+/// A member that has started once and has lost its data cannot come back (etcd issues 10254, 20269 and 21178): its log begins anew,
+/// and the leader goes on with what it has acknowledged.
+pub(super) fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
+    let Some(member) = member.filter(|m| m.member.started() && !m.serves()) else { return };
+    if view.data(name) == Some(&Data::None) {
+        let who = member.member.label();
+        let message = format!("{who} has run before, and there are no data of it on its host, so it cannot come back");
+        let remedy =
+            format!("`member replace {who}` makes it a new member; if it has data, correct data_dir in the profile");
+        refusals.push(refusal(Code::DataMissing, message, remedy));
+    }
+}
+
+/// A member is started on its own data, or on none if it has never had any.
 pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], refusals: &mut Vec<Refusal>) {
     let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
-    let expected = view.at(peer_urls).map(|m| m.member.id);
+    let there = view.at(peer_urls);
+    has_its_data(view, there, name, refusals);
+    let expected = there.map(|m| m.member.id);
     if let (Data::Of { member, cluster }, Some(expected)) = (&host.data, expected)
         && (*member != expected || *cluster != view.cluster_id)
     {
@@ -158,7 +203,7 @@ pub(super) fn check_downgrade(view: &ClusterView, wanted: &str, refusals: &mut V
             message,
             "restore a snapshot that was saved by the older version",
         ));
-    } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor + 1) {
+    } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor.saturating_add(1)) {
         let message = format!("etcd {oldest} can go back to {}.{} only", oldest.major, oldest.minor.saturating_sub(1));
         refusals.push(refusal(Code::ServerWouldRefuse, message, "go back by one minor version at a time"));
     }

@@ -45,6 +45,8 @@ crate::choice! {
         StalePlan = "stale_plan",
         /// The replacement of somebody who is not in the cluster, where nobody seems to be missing.
         NotAMember = "not_a_member",
+        /// The replacement of a learner by a voter, where no voter seems to be missing.
+        NotAVoter = "not_a_voter",
         /// A change that takes away what only a snapshot could bring back, without one.
         NoSnapshot = "no_snapshot",
         /// The replacement of a member that nothing is wrong with.
@@ -53,14 +55,22 @@ crate::choice! {
         OthersUnhealthy = "others_unhealthy",
         /// Taking a member away while another has not caught up.
         OthersLagging = "others_lagging",
-        /// Members whose versions are more than one minor apart.
+        /// Members whose versions are more than one minor apart, or that are on their way to an older one.
         VersionSkew = "version_skew",
         /// A fault of this etcd version that damages data.
         KnownCorruption = "known_corruption",
         /// Data that belong to a member of this cluster, or to another cluster.
         DataInUse = "data_in_use",
+        /// A member that has started once, and whose data are not where its host has them.
+        DataMissing = "data_missing",
+        /// A member that has to serve for what is to be done to it.
+        NotServing = "not_serving",
+        /// A restart by a closure of which nothing was seen.
+        NotRestarted = "not_restarted",
         /// A process that would have to be down.
         ProcessRuns = "process_runs",
+        /// A process of which nobody can tell whether it runs.
+        ProcessUnknown = "process_unknown",
         /// A database that has not enough room below its quota.
         SpaceNotFree = "space_not_free",
     }
@@ -106,13 +116,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     // To start a member never takes a quorum away, and may bring it back.
     let starts = matches!(action, Action::StartMember { .. });
     if !starts && (!view.confirmed || view.healthy_voters() < view.quorum()) {
-        let message = format!(
-            "{} of {} voters are healthy; a change needs a quorum of {}",
-            view.healthy_voters(),
-            view.voters().count(),
-            view.quorum()
-        );
-        refusals.push(refusal(Code::NoQuorum, message, "bring voters back first; `health` names those that are down"));
+        refusals.push(no_quorum(view));
     }
     if view.already(action).is_some() {
         // Nothing will be sent; but the name of an unstarted member is nowhere yet, and will be what is given now.
@@ -133,6 +137,13 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         ));
         return refusals;
     }
+    if let Action::AddMember { .. }
+    | Action::RemoveMember { .. }
+    | Action::PromoteMember { .. }
+    | Action::Defragment { .. } = action
+    {
+        away::versions_stay(view, &mut refusals);
+    }
     match action {
         Action::AddMember { name, peer_urls, .. } => membership::check_add(view, name, peer_urls, &mut refusals),
         Action::RemoveMember { id } => membership::check_remove(view, *id, &mut refusals),
@@ -140,7 +151,11 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::UpdatePeerUrls { id, peer_urls } => membership::check_update(view, *id, peer_urls, &mut refusals),
         Action::MoveLeader { to, .. } => membership::check_transfer(view, *to, &mut refusals),
         Action::StopMember { id, name } => away::check_stop(view, *id, name, &mut refusals),
-        Action::RestartMember { id, .. } => away::check_restart(view, *id, &mut refusals),
+        Action::RestartMember { id, name } => {
+            away::check_restart(view, *id, &mut refusals);
+            away::belongs(view, *id, name, &mut refusals);
+            away::has_its_data(view, view.get(*id), name, &mut refusals);
+        }
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
         Action::EnableDowngrade { version } => away::check_downgrade(view, version, &mut refusals),
@@ -152,15 +167,29 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     }
     // What we refuse ourselves says more than the server's answer, so it comes first.
     if let Err(answer) = server::accepts(action, view) {
-        let remedy = match answer.contains("unhealthy cluster") {
-            true => {
+        let remedy = match answer.as_str() {
+            text if text.contains("unhealthy cluster") => {
                 "bring the other members back first, or take out what is lost with `member remove`; `health` names them"
             }
-            false => "see `health` and `member list` for what the server misses",
+            text if text.contains("not supported for learner") => "promote it first, or leave it out",
+            _ => "see `health` and `member list` for what the server misses",
         };
         refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));
     }
     refusals
+}
+
+/// Says why no change can be confirmed. Members that are each healthy may still not have answered together in time.
+fn no_quorum(view: &ClusterView) -> Refusal {
+    let (healthy, voters, quorum) = (view.healthy_voters(), view.voters().count(), view.quorum());
+    if healthy >= quorum {
+        let message = format!(
+            "{healthy} of {voters} voters are healthy, but no quorum has confirmed in time who the members are"
+        );
+        return refusal(Code::NoQuorum, message, "run it again; if it is refused again, see what `quorum` says");
+    }
+    let message = format!("{healthy} of {voters} voters are healthy; a change needs a quorum of {quorum}");
+    refusal(Code::NoQuorum, message, "bring voters back first; `health` names those that are down")
 }
 
 /// The first promise: no step leaves fewer healthy voters than the quorum afterwards.
@@ -190,6 +219,9 @@ fn quorum_stays(action: &Action, view: &ClusterView, refusals: &mut Vec<Refusal>
     let message = format!("{verb} would leave {healthy} of {voters} voters healthy; quorum needs {quorum}");
     let remedy = match action {
         Action::AddMember { .. } => "add it as a learner, start it, and promote it when it has caught up",
+        _ if view.healthy_voters() == view.voters().count() => {
+            "so few voters can do without none of them; add one first, with `member add` and `member promote`"
+        }
         _ => "bring the other voters back first; `health` names those that are down",
     };
     refusals.push(refusal(Code::QuorumAtRisk, message, remedy));

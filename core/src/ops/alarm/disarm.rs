@@ -3,6 +3,7 @@
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::guard::{Code, Refusal};
+use crate::change::view::MemberView;
 use crate::change::{Action, Change, ClusterView, Plan};
 use crate::error::Result;
 use crate::id::MemberId;
@@ -60,6 +61,7 @@ impl Change for AlarmDisarm {
     type Args = Args;
 
     fn plan(view: &ClusterView, Args { member, kind, quota }: Args) -> Result<Plan> {
+        sensible(quota)?;
         let only = member.as_ref().map(|member| meant(view, member)).transpose()?;
         let wanted = match kind {
             Kind::NoSpace => AlarmKind::NoSpace,
@@ -97,22 +99,44 @@ fn meant(view: &ClusterView, member: &MemberRef) -> Result<MemberId> {
     }
 }
 
+/// Holds that a quota that is given is one.
+pub(crate) fn sensible(quota: Option<Bytes>) -> Result<(), BadArgument> {
+    match quota.filter(|quota| quota.0 <= 0) {
+        Some(_) => Err(BadArgument::invalid(
+            "quota",
+            "is no size",
+            "give it as --quota-backend-bytes has it (2 GiB where it has not)",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
 pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
-    let Some((member, size, quota)) = view.fullest(quota) else { return untold(view, quota) };
-    if size.saturating_mul(10) < quota.saturating_mul(9) {
-        return None;
-    }
+    let fullest = view.fullest(quota).filter(|(_, size, quota)| size.saturating_mul(10) >= quota.saturating_mul(9));
+    let Some((member, size, quota)) = fullest else { return untold(view, quota) };
     let message = format!("{} holds {} of its quota of {}", member.member.label(), Bytes(size), Bytes(quota));
     let remedy = "compact and defragment first; `space recover` does all of it".to_owned();
     Some(Refusal { code: Code::SpaceNotFree, message, remedy })
 }
 
-/// Objects to judging the room where nobody knows the quota.
+/// Objects to judging the room of members that do not tell how large their databases are, or may be.
 pub(crate) fn untold(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
-    let message = "the members do not tell their quota, so nobody knows whether there is room".to_owned();
-    let remedy = "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)".to_owned();
-    view.fullest(quota).is_none().then_some(Refusal { code: Code::SpaceNotFree, message, remedy })
+    let started = || view.members.iter().filter(|m| m.member.started());
+    let silent: Vec<_> = started().filter(|m| m.known().is_none()).map(|m| m.member.label()).collect();
+    let no_quota = |m: &&MemberView| m.known().is_some_and(|status| status.db_quota.or(quota).is_none());
+    let unlimited: Vec<_> = started().filter(no_quota).map(|m| m.member.label()).collect();
+    let (message, remedy) = if !silent.is_empty() {
+        let message = format!("nobody knows whether there is room on who does not answer: {}", silent.join(", "));
+        (message, "bring it back first; `health` says what is wrong with it")
+    } else if !unlimited.is_empty() {
+        let message =
+            format!("nobody knows whether there is room on who does not tell its quota: {}", unlimited.join(", "));
+        (message, "give quota, as their --quota-backend-bytes has it (2 GiB where it has not)")
+    } else {
+        return None;
+    };
+    Some(Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() })
 }
 
 #[cfg(test)]
@@ -161,7 +185,7 @@ mod tests {
         insta::assert_snapshot!(crate::tests::shown(errors), @r#"
         space_not_free: alarm disarm is refused: infra2 holds 90.0 MB of its quota of 100.0 MB
           help: compact and defragment first; `space recover` does all of it. To do it all the same, allow space_not_free
-        space_not_free: alarm disarm is refused: the members do not tell their quota, so nobody knows whether there is room
+        space_not_free: alarm disarm is refused: nobody knows whether there is room on who does not tell its quota: infra2
           help: give quota, as their --quota-backend-bytes has it (2 GiB where it has not). To do it all the same, allow space_not_free
         invalid_argument (member): the argument member is needed to take a CORRUPT alarm back
           help: say whose alarm it is; `alarm list` and `hash` show which member differs

@@ -4,7 +4,8 @@ use crate::args;
 use crate::args::Kind;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::guard::Code;
-use crate::change::record::{Memory, RunName, RunRecord, RunState, find};
+use crate::change::memory::Memory;
+use crate::change::record::{RunName, RunRecord, RunState, find};
 use crate::change::{ChangeArgs, ChangeReport};
 use crate::context::Context;
 use crate::error::{Error, Fault, Result, Sent};
@@ -17,7 +18,7 @@ args! {
     /// Which one.
     pub struct Args(
         /// The run, as `change list` names it, or a beginning of its name that no other run has.
-        id: RunName,
+        id: RunName<true>,
         /// The closure that the run was given, where it was given one: a journal cannot keep it.
         closure: Option<Hook>,
     ) {}
@@ -51,7 +52,7 @@ impl Operation for ChangeResume {
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options, .. }: Self::Args) -> Result<Self::Report> {
         let state = &ctx.places().state;
         let run = find(state, &args.id.0)?;
-        if matches!(run.state, RunState::Running | RunState::Done | RunState::Resumed) {
+        if !run.state.is_open() {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }
         let entry = crate::catalogue::find(&run.operation).filter(|entry| entry.is_change());
@@ -61,7 +62,9 @@ impl Operation for ChangeResume {
         let allow = options.allow.iter().copied().chain(allowed).map(|code| Value::from(code.word())).collect();
         record.insert("allow", Value::List(allow));
         record.insert("dry_run", options.dry_run);
-        record.insert("wait", Value::Elapsed(options.wait.0));
+        // As long as it was told then, or longer.
+        let told = record.get("wait").and_then(crate::units::parse_elapsed).unwrap_or_default();
+        record.insert("wait", Value::Elapsed(options.wait.0.max(told)));
         let resumed = ctx.resuming(Memory::of(state, &run));
         match Box::pin(entry.run(&resumed, record)).await? {
             Answer::Value(report) => Ok(Self::Report::new(report)),

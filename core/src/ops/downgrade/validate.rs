@@ -61,6 +61,9 @@ impl Operation for DowngradeValidate {
         let cluster = ctx.cluster()?;
         let view = observe(cluster, Depth::Status).await?;
         let to = version.line();
+        if let Some(target) = view.downgrade() {
+            return Ok(under_way(target, to));
+        }
         if let Some(oldest) = view.oldest_version().filter(|oldest| *oldest < SINCE) {
             return Ok(too_old(oldest, to));
         }
@@ -98,6 +101,12 @@ fn line(version: Version) -> String {
     format!("{}.{}", version.major, version.minor)
 }
 
+fn under_way(target: &str, to: Version) -> Validated {
+    let reason = format!("a downgrade to {} is under way", escape_word(target));
+    let remedy = "`downgrade status` says what is left to do, and `downgrade cancel` takes it back";
+    Validated { accepted: false, from: None, to: line(to), reason: Some(reason), remedy: Some(remedy.to_owned()) }
+}
+
 fn too_old(oldest: Version, to: Version) -> Validated {
     let reason = format!("etcd can go back from 3.6 on, and a member runs {oldest}");
     let remedy = "restore a snapshot that was saved by the older version";
@@ -114,6 +123,11 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n{}", told.reason.unwrap(), told.remedy.unwrap()), @"
         etcd can go back from 3.6 on, and a member runs 3.5.35
         restore a snapshot that was saved by the older version
+        ");
+        let told = under_way("3.5", Version::new(3, 5, 0));
+        insta::assert_snapshot!(format!("{}\n{}", told.reason.unwrap(), told.remedy.unwrap()), @"
+        a downgrade to 3.5 is under way
+        `downgrade status` says what is left to do, and `downgrade cancel` takes it back
         ");
     }
 }

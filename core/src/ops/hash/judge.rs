@@ -18,11 +18,6 @@ pub(super) fn own(id: MemberId, hash: HashKv) -> Answered<HashKv> {
     if hash.member_id == id { Ok(hash) } else { Err(other()) }
 }
 
-/// Returns the newest revision that every voter has that answered.
-pub(super) fn common(view: &ClusterView) -> Option<Revision> {
-    view.voters().filter_map(MemberView::known).map(|status| status.revision).min().filter(|revision| revision.0 > 0)
-}
-
 /// Says whether asking again may give another answer: a member that is a little behind, a compaction that runs.
 pub(super) fn passes(answers: &[Asked], revision: Revision, revision_is_given: bool) -> bool {
     let failed = answers.iter().filter_map(|asked| asked.answer.as_ref().err());
@@ -75,6 +70,7 @@ pub(super) fn judge(view: &ClusterView, revision: Option<Revision>, answers: &[A
         alike.iter().copied().partition(|one| Some(one.hash.hash) == common);
     let majority = same.len() >= view.quorum();
     let (verdict, reason) = match other_rules(&alike) {
+        _ if others.is_empty() && at_its_edge(answers, revision) => (Consistency::NotComparable, edge(revision)),
         _ if others.is_empty() => undivided(view, &alike, &unlike),
         Some(why) => (Consistency::NotComparable, why),
         None => (Consistency::Divergent, divided(&labels(&same), &labels(&others), majority)),
@@ -104,6 +100,21 @@ fn divided(same: &str, others: &str, majority: bool) -> String {
     } else {
         format!("{same} and {others} differ, and no majority of the voters has the same data: the minority is unknown")
     }
+}
+
+/// Says whether nothing was written since a compaction to the newest revision. Servers of 3.4 hash nothing then, and those of 3.5
+/// and later that were restarted since hash another store than those that remember the hash that they took while they compacted.
+fn at_its_edge(answers: &[Asked], revision: Option<Revision>) -> bool {
+    let edge = |hash: &HashKv| hash.compact_revision.is_some() && hash.compact_revision >= revision;
+    let hashes = || answers.iter().filter_map(|asked| asked.answer.as_ref().ok());
+    let differ = hashes().any(|hash| hashes().any(|other| likeness(hash, revision) != likeness(other, revision)));
+    let none = !answers.is_empty() && answers.iter().all(|asked| fails_with(asked, "compacted"));
+    none || (differ && hashes().any(edge))
+}
+
+fn edge(revision: Option<Revision>) -> String {
+    let revision = revision.map_or_else(|| "the newest revision".to_owned(), |revision| format!("revision {revision}"));
+    format!("the store is compacted to {revision}, and nothing was written since: compare again after the next write")
 }
 
 /// Says what it means that no difference was seen.

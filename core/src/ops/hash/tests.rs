@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::judge::{Asked, common, judge, own, passes, refusal};
+use super::judge::{Asked, judge, own, passes, refusal};
 use super::*;
 use crate::change::exhaustive::{State, member};
 use crate::id::ClusterId;
@@ -111,6 +111,16 @@ fn verdicts() {
     divergent === []: infra1 and infra2, infra3 differ, and no majority of the voters has the same data: the minority is unknown
     divergent === ["infra1"]: the data of infra1 differs from that of infra2, infra3, which a majority of the voters has
     "#);
+    // Compacted to the newest revision: nothing can be compared before the next write.
+    let edge = [
+        told(&three, &[gave(1, 7, 5), gave(2, 7, 5), gave(3, 8, 9)]),
+        told(&three, &[failed(1, "compacted"), failed(2, "compacted"), failed(3, "compacted")]),
+    ];
+    insta::assert_snapshot!(edge.concat(), @"
+    not_comparable ==- []: the store is compacted to revision 9, and nothing was written since: compare again after the next write
+    not_comparable --- []: the store is compacted to revision 9, and nothing was written since: compare again after the next write
+      no answer within 1s; no answer within 1s; no answer within 1s
+    ");
     insta::assert_snapshot!(told(&cluster(1, |members| members[0].status = None), &[]), @"
     not_comparable - []: infra1 gave no hash; nobody did
       it was added, and has never started
@@ -135,8 +145,9 @@ fn the_revision_is_one_that_every_voter_has() {
             }
         }
     });
-    assert_eq!(common(&view), Some(Revision(10)));
-    assert_eq!(common(&cluster(3, |members| members.iter_mut().for_each(|member| member.status = None))), None);
+    assert_eq!(view.common_revision(), Some(Revision(10)));
+    let silent = cluster(3, |members| members.iter_mut().for_each(|member| member.status = None));
+    assert_eq!(silent.common_revision(), None);
 }
 
 #[rstest]

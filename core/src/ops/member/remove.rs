@@ -48,6 +48,11 @@ impl Change for MemberRemove {
             let reason = "the leader goes, and a chosen follower takes over without an election";
             plan = plan.then(Action::MoveLeader { to: next.member.id, from: Some(target.member.id) }, reason);
         }
-        Ok(plan.then(Action::RemoveMember { id }, "it was asked for"))
+        plan = plan.then(Action::RemoveMember { id }, "it was asked for");
+        for alarm in view.alarms.iter().filter(|alarm| alarm.member_id == id) {
+            let action = Action::DisarmAlarm { id, kind: alarm.kind };
+            plan = plan.then(action, "an alarm outlives the member that it is about");
+        }
+        Ok(plan)
     }
 }

@@ -19,6 +19,7 @@ use crate::host::{Data, Process};
 use crate::id::MemberId;
 use crate::member::MemberRef;
 use crate::ops::member::{best_transferee, find, new_name, peer_urls};
+use crate::rpc::Alarm;
 use crate::units::Hook;
 use crate::value::Value;
 use crate::wait::{EVERY, pause};
@@ -150,11 +151,15 @@ impl<'v> Case<'v> {
                         "if its replacement was interrupted after it was removed, say its name and its peer_urls";
                     return Err(missing.advise(advice));
                 };
-                let new = view.at(&peer_urls);
-                own_place(new, &name)?;
+                let there = view.at(&peer_urls);
+                own_place(there, &name)?;
+                // Who has joined and lost its data since goes as well, and another one comes.
+                let lost = |m: &&MemberView| m.member.started() && !m.serves() && !has_own_data(view, m, &name);
+                let (old, new) = (there.filter(lost), there.filter(|m| !lost(m)));
                 let said = args.member.0.trim().to_owned();
-                let unknown = Some(said).filter(|_| by_id.is_none() && new.is_none());
-                return Ok(Case { old: None, new, name, peer_urls, unknown });
+                let ours = by_id.is_some_and(|id| view.facts.removed.contains(&id));
+                let unknown = Some(said).filter(|_| !ours && there.is_none());
+                return Ok(Case { old, new, name, peer_urls, unknown });
             }
         };
         let peer_urls = if given.is_empty() { target.member.peer_urls.clone() } else { given };
@@ -182,10 +187,13 @@ impl<'v> Case<'v> {
         if !view.hosting.has(&self.name) {
             return Err(NoHost { member: self.name.clone() }.into());
         }
-        let except = self.old.or(self.new).map(|m| m.member.id);
+        // Who is replaced is asked for the snapshot only where nobody else could be.
+        let another = |id: &MemberId| view.voters().any(|m| m.member.id != *id && m.serves());
+        let except = self.old.or(self.new).map(|m| m.member.id).filter(another);
         let mut plan = Plan::new(MemberReplace::CARD.name, view)
             .then(Action::SaveSnapshot { path: snapshot, except }, "what is taken away must be there to go back to");
-        plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)));
+        plan.objections.extend(self.healthy(view).or_else(|| self.missing(view)).or_else(|| self.learner(view)));
+        plan.objections.extend(self.unseen(view));
         let (leave, join) = (self.leave(view), self.join(view));
         plan.steps.extend(if self.joins_first() {
             join.into_iter().chain(leave)
@@ -193,7 +201,9 @@ impl<'v> Case<'v> {
             leave.into_iter().chain(join)
         });
         let gone = |id: MemberId| view.get(id).is_none() || self.old.is_some_and(|old| old.member.id == id);
-        for alarm in view.alarms.iter().filter(|alarm| gone(alarm.member_id)) {
+        // No real id is zero: an alarm about nobody knows whom is not over when this member has gone.
+        let over = |alarm: &&Alarm| alarm.member_id != MemberId(0) && gone(alarm.member_id);
+        for alarm in view.alarms.iter().filter(over) {
             let action = Action::DisarmAlarm { id: alarm.member_id, kind: alarm.kind };
             plan = plan.then(action, "an alarm outlives the member that it is about");
         }
@@ -236,6 +246,38 @@ impl<'v> Case<'v> {
         })
     }
 
+    /// Objects to making a voter of a learner, unless a voter has gone: by the same count as above.
+    fn learner(&self, view: &ClusterView) -> Option<Refusal> {
+        let (voters, target) = (view.voters().count(), self.old.or(self.new)?);
+        let learns = target.member.started() && target.member.is_learner && voters % 2 == 1;
+        learns.then(|| Refusal {
+            code: Code::NotAVoter,
+            message: format!(
+                "{} is a learner, its replacement would vote, and {} voters tolerate no more failures than {voters} do",
+                label(view, target.member.id),
+                voters + 1
+            ),
+            remedy: "for a learner that learns anew use `member remove` and `member add`; to give it its vote, `member promote`"
+                .to_owned(),
+        })
+    }
+
+    /// Objects to passing over a process that nobody can see.
+    fn unseen(&self, view: &ClusterView) -> Option<Refusal> {
+        let old = self.old.filter(|old| old.member.name != self.name)?;
+        let host = view.hosting.of(&old.member.name).filter(|host| host.view.process == Process::Unknown)?;
+        let why = match &host.view.data {
+            Data::Unknown(why) => why.as_str(),
+            _ => "its host does not say",
+        };
+        Some(Refusal {
+            code: Code::ProcessUnknown,
+            message: format!("nobody can tell whether the process of {} runs: {why}", old.member.label()),
+            remedy: "make its host reachable, or make sure that it is off; then it is removed without being stopped"
+                .to_owned(),
+        })
+    }
+
     /// A new member can join first only if it is another one by its name and its address: etcd takes no address twice, and a
     /// start configuration with one name for two members joins their addresses.
     fn joins_first(&self) -> bool {
@@ -264,6 +306,11 @@ impl<'v> Case<'v> {
             then(Action::StopMember { id, name }, "a member that is removed must not run on with its old data");
         }
         then(Action::RemoveMember { id }, "its place in the membership list is needed, and its id never comes back");
+        // Of two voters none can be missed: the old one goes from the list while it still confirms that, and stops then.
+        let grown = view.voters().count() + usize::from(self.new.is_none_or(|new| new.member.is_learner));
+        if self.joins_first() && grown == 2 {
+            steps.sort_by_key(|step| matches!(step.action, Action::StopMember { .. }));
+        }
         steps
     }
 
@@ -295,7 +342,7 @@ impl<'v> Case<'v> {
             then(action, "it copies the data from the leader");
         }
         if self.new.is_none_or(|new| new.member.is_learner) {
-            then(Action::PromoteMember { who: self.comes() }, "it votes as the old one did, when it has caught up");
+            then(Action::PromoteMember { who: self.comes() }, "it gets its vote when it has caught up");
         }
         steps
     }
@@ -325,6 +372,15 @@ impl<'v> Case<'v> {
     }
 }
 
+/// Says whether the data on a host may be those of a member; only a driver can tell that they are not.
+fn has_own_data(view: &ClusterView, member: &MemberView, name: &str) -> bool {
+    match view.data(name) {
+        Some(Data::None) => false,
+        Some(Data::Of { member: id, .. }) => *id == member.member.id,
+        Some(Data::Unknown(_)) | None => true,
+    }
+}
+
 /// Returns the name of a member: its own or, of one that has never started, the one by which its host knows it.
 fn name_of(view: &ClusterView, member: &MemberView, wanted: &MemberRef) -> Option<String> {
     if member.member.started() {
@@ -333,5 +389,8 @@ fn name_of(view: &ClusterView, member: &MemberView, wanted: &MemberRef) -> Optio
     let Hosting::Drivers(hosts) = &view.hosting else { return None };
     let there = |urls: &Vec<String>| same_urls(urls, &member.member.peer_urls);
     let by_url = hosts.iter().find(|host| host.peer_urls.as_ref().is_some_and(there));
-    by_url.map(|host| host.view.name.clone()).or_else(|| view.hosting.has(&wanted.0).then(|| wanted.0.clone()))
+    // Its id and its URL are no names, although a sandbox would take any.
+    let is_name = wanted.0.parse::<MemberId>().is_err() && !wanted.0.contains("://");
+    let by_name = || (is_name && view.hosting.has(&wanted.0)).then(|| wanted.0.clone());
+    by_url.map(|host| host.view.name.clone()).or_else(by_name)
 }

@@ -1,65 +1,113 @@
 //! What eats the space: values that can be read now, older ones that a compaction forgets, or free pages.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::change::view::ClusterView;
 use crate::context::Context;
-use crate::error::Result;
-use crate::rpc::{Consistency, KeyValue, RangeQuery};
+use crate::error::{Interrupted, Result};
+use crate::rpc::{Consistency, KeyValue, Node, RangeQuery};
 use crate::units::{Bytes, clean_text};
 
-/// How many keys are read in one page.
-const PAGE: i64 = 1_000;
+/// How many bytes of keys and values a page should hold; the server builds each page in memory.
+const PAGE: usize = 4 << 20;
+/// How many keys are read first, since nobody knows yet how large they are.
+const FIRST: i64 = 4;
 /// How many bytes are read at most, so that looking does not burden a cluster that is in trouble.
 const BUDGET: usize = 256 << 20;
 /// How long the looking may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Says what eats the space, from what the fullest member tells and from a bounded read of the keys that are there now.
-pub(crate) async fn find(ctx: &Context<'_>, view: &ClusterView) -> Result<Option<String>> {
+/// What was found.
+pub(crate) struct Eater {
+    /// In words.
+    pub(crate) told: String,
+    /// How many bytes the keys hold now, where all of them were looked at.
+    pub(crate) live: Option<i64>,
+}
+
+/// What the keys hold, as far as they were read.
+#[derive(Default)]
+struct Read {
+    live: usize,
+    keys: u64,
+    prefixes: BTreeMap<String, usize>,
+    whole: bool,
+    failed: Option<String>,
+}
+
+/// Says what eats the space, from what the fullest member tells and from a bounded read of the keys that are there now. What
+/// cannot be read keeps nobody from being helped.
+///
+/// # Errors
+/// Ctrl-C was pressed.
+pub(crate) async fn find(ctx: &Context<'_>, view: &ClusterView) -> Result<Option<Eater>> {
     let serving = view.members.iter().filter(|m| m.serves() && !m.member.is_learner);
     let Some(member) = serving.max_by_key(|m| m.known().map(|status| status.db_size)) else { return Ok(None) };
     let (Some(status), Some(endpoint)) = (member.known(), &member.endpoint) else { return Ok(None) };
-    let node = ctx.cluster()?.node(endpoint)?;
-    let (mut live, mut prefixes, mut keys) = (0_usize, BTreeMap::<String, usize>::new(), 0_u64);
-    let (mut from, mut whole) = (vec![0], false);
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while live < BUDGET && std::time::Instant::now() < deadline {
+    let read = read(ctx, &*ctx.cluster()?.node(endpoint)?).await?;
+    let free = Bytes((status.db_size - status.db_in_use).max(0));
+    let most = read.prefixes.iter().max_by_key(|(_, size)| **size).filter(|(prefix, _)| !prefix.is_empty());
+    let most = most.map(|(prefix, size)| format!(", most of it below {prefix:?} ({})", bytes(*size)));
+    let part = if read.whole { "all" } else { "the first" };
+    let why = read.failed.map(|why| format!(" (more could not be read: {why})")).unwrap_or_default();
+    let told = format!(
+        "of {} on {}, {free} are free pages, and {part} {} keys hold {} now{}{why}; the rest are older values",
+        Bytes(status.db_size),
+        member.member.label(),
+        read.keys,
+        bytes(read.live),
+        most.unwrap_or_default(),
+    );
+    Ok(Some(Eater { told, live: read.whole.then(|| i64::try_from(read.live).unwrap_or(i64::MAX)) }))
+}
+
+async fn read(ctx: &Context<'_>, node: &Node) -> Result<Read> {
+    let (mut read, mut from, mut limit) = (Read::default(), vec![0], FIRST);
+    let end = Instant::now() + PATIENCE;
+    while read.live < BUDGET && Instant::now() < end {
         let query = RangeQuery {
             key: from.clone(),
             end: vec![0],
             revision: 0,
-            limit: PAGE,
+            limit,
             keys_only: false,
             count_only: false,
             // It burdens this one member only, and need not be exact.
             consistency: Consistency::Serializable,
         };
-        let page = node.range(&query, ctx.cluster()?.deadline()).await?;
+        let page = match ctx.unless_cancelled(node.range(&query, ctx.cluster()?.deadline())).await {
+            Ok(page) => page,
+            Err(error) if error.code() == Interrupted::CODE => return Err(error),
+            Err(error) => {
+                read.failed = Some(error.in_one_line());
+                break;
+            }
+        };
+        let mut held = 0;
         for item in &page.items {
             let size = item.key.len() + item.value.len();
-            live += size;
-            keys += 1;
-            *prefixes.entry(prefix(item)).or_default() += size;
+            held += size;
+            *read.prefixes.entry(prefix(item)).or_default() += size;
         }
+        read.live += held;
+        read.keys += u64::try_from(page.items.len()).unwrap_or_default();
         let Some(last) = page.items.last().filter(|_| page.more) else {
-            whole = true;
+            read.whole = true;
             break;
         };
         from = [last.key.as_slice(), &[0]].concat();
+        limit = next(limit, held);
     }
-    let free = Bytes((status.db_size - status.db_in_use).max(0));
-    let most = prefixes.iter().max_by_key(|(_, size)| **size).filter(|(prefix, _)| !prefix.is_empty());
-    let most = most.map(|(prefix, size)| format!(", most of it below {prefix:?} ({})", bytes(*size)));
-    let read = if whole { "all" } else { "the first" };
-    Ok(Some(format!(
-        "of {} on {}, {free} are free pages, and {read} {keys} keys hold {} now{}; the rest are older values",
-        Bytes(status.db_size),
-        member.member.label(),
-        bytes(live),
-        most.unwrap_or_default(),
-    )))
+    Ok(read)
+}
+
+/// Returns how many keys the next page has: as many as fill it, if they are as large, and at most four times as many as before,
+/// since they may be larger.
+fn next(limit: i64, held: usize) -> i64 {
+    let fitting =
+        limit.saturating_mul(i64::try_from(PAGE).unwrap_or(i64::MAX)) / i64::try_from(held.max(1)).unwrap_or(i64::MAX);
+    fitting.clamp(1, limit.saturating_mul(4)).min(1_000)
 }
 
 fn bytes(size: usize) -> Bytes {
@@ -73,4 +121,16 @@ fn prefix(item: &KeyValue) -> String {
     let wanted = if text.starts_with('/') { 3 } else { 2 };
     let kept = parts.len().saturating_sub(1).min(wanted);
     parts.into_iter().take(kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next;
+
+    #[test]
+    fn pages_grow_while_keys_are_small_and_shrink_at_once() {
+        assert_eq!((next(4, 100), next(600, 6_000)), (16, 1_000));
+        assert_eq!((next(4, 6 << 20), next(1_000, 1_000 << 20)), (2, 4));
+        assert_eq!((next(1, 64 << 20), next(1_000, 0)), (1, 1_000));
+    }
 }

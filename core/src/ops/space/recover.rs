@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use crate::args;
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::guard::{Code, Refusal};
+use crate::change::view::MemberView;
 use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::Revision;
-use crate::ops::alarm::disarm::untold;
+use crate::ops::alarm::disarm::{sensible, untold};
 use crate::ops::defrag::{expected, measured};
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::ops::space::eater;
@@ -56,7 +58,9 @@ impl Change for SpaceRecover {
 
     async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
         view.facts.copy_speed = measured(ctx, view);
-        view.facts.eater = eater::find(ctx, view).await?;
+        if let Some(found) = eater::find(ctx, view).await? {
+            (view.facts.eater, view.facts.live) = (Some(found.told), found.live);
+        }
         Ok(args)
     }
 
@@ -66,9 +70,7 @@ impl Change for SpaceRecover {
         if args.keep < 0 {
             return wrong("keep", "cannot be less than nothing".to_owned(), "give how many revisions stay");
         }
-        if args.quota.is_some_and(|quota| quota.0 <= 0) {
-            return wrong("quota", "is no size".to_owned(), "give it as --quota-backend-bytes has it");
-        }
+        sensible(args.quota)?;
         match args.revision {
             Some(revision) if revision > newest => {
                 let problem = format!("is {revision}, and the newest is {newest}");
@@ -80,7 +82,9 @@ impl Change for SpaceRecover {
             }
             _ => {}
         }
-        let revision = args.revision.unwrap_or(newest - args.keep).max(1);
+        // Nobody has to forget what it has not got yet.
+        let common = view.common_revision().map_or(newest, |revision| revision.0);
+        let revision = args.revision.unwrap_or(common - args.keep).max(1);
         // An alarm says that the quota was reached, which is what is known of it where it is not told.
         let alarmed = view.alarms.iter().filter(|alarm| alarm.kind == AlarmKind::NoSpace);
         let sizes = alarmed.clone().filter_map(|alarm| view.get(alarm.member_id)?.known().map(|status| status.db_size));
@@ -93,18 +97,17 @@ impl Change for SpaceRecover {
             let eater = view.facts.eater.clone().unwrap_or_else(|| "what eats the space was not looked at".to_owned());
             plan = plan.then(Action::Compact { revision: Revision(revision), physical: true }, eater);
         }
-        for member in order(view, None)?.into_iter().filter(|m| !m.member.is_learner) {
+        // Who does not serve cannot be defragmented. The guards refuse to take another away meanwhile, unless that is allowed.
+        for member in order(view, None)?.into_iter().filter(|m| !m.member.is_learner && m.serves()) {
             let action = Action::Defragment { id: member.member.id };
             plan.steps.extend(one_by_one(view, member, action, &expected(view, member)));
         }
-        match untold(view, quota) {
-            // Otherwise it would stop at that only when all the work is done.
-            Some(untold) => plan.objections.push(untold),
-            None => {
-                let reason = "an alarm that is taken back too early comes again with the next write";
-                plan = plan.then(Action::CheckSpace { quota }, reason);
-            }
-        }
+        // Otherwise it would stop at that only when all the work is done.
+        plan.objections.extend(hopeless(view, quota));
+        let told = untold(view, quota);
+        let check =
+            |plan: Plan, reason| if told.is_none() { plan.then(Action::CheckSpace { quota }, reason) } else { plan };
+        plan = check(plan, "an alarm that is taken back too early comes again with the next write");
         let mut raised: Vec<_> = alarmed.map(|alarm| alarm.member_id).collect();
         if !raised.is_empty() {
             // Every write that is refused meanwhile raises the alarm of the member that refused it.
@@ -115,8 +118,33 @@ impl Change for SpaceRecover {
         for id in raised {
             plan = plan.then(Action::DisarmAlarm { id, kind: AlarmKind::NoSpace }, "there is room again");
         }
-        Ok(plan.then(Action::ProveWrite, "a cluster that takes a write takes writes"))
+        plan = plan.then(Action::ProveWrite, "a cluster that takes a write takes writes");
+        plan = check(plan, "and that it takes more than one");
+        plan.objections.extend(told);
+        Ok(plan)
     }
+}
+
+/// Objects to what can be seen to be in vain: the newest values alone fill the quota, or a learner, which etcd defragments not.
+fn hopeless(view: &ClusterView, quota: Option<i64>) -> Vec<Refusal> {
+    let refuse = |message, remedy: &str| Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() };
+    let fills = |size: i64, quota: i64| size.saturating_mul(10) >= quota.saturating_mul(9);
+    let of = |m: &MemberView| m.known().and_then(|status| Some((status.db_size, status.db_quota.or(quota)?)));
+    let smallest = view.voters().filter_map(of).map(|(_, quota)| quota).min();
+    let mut refusals = Vec::new();
+    if let (Some(live), Some(quota)) = (view.facts.live, smallest)
+        && fills(live, quota)
+    {
+        let message = format!("the newest values alone hold {} of a quota of {}", Bytes(live), Bytes(quota));
+        refusals
+            .push(refuse(message, "delete keys, or raise --quota-backend-bytes on every member; then run this again"));
+    }
+    let full = |m: &&MemberView| of(m).is_some_and(|(size, quota)| fills(size, quota));
+    for learner in view.learners().filter(full) {
+        let message = format!("the learner {} is full, and etcd defragments no learner", learner.member.label());
+        refusals.push(refuse(message, "promote it first, or remove it and add it again afterwards"));
+    }
+    refusals
 }
 
 #[cfg(test)]
@@ -151,8 +179,8 @@ mod tests {
     fn where_nobody_knows_the_quota_nothing_is_begun() {
         let (plan, view) = plan(&[], None);
         let refused = approve(plan, &view, &[]).map(drop).unwrap_err();
-        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @r"
-        space_not_free: space recover is refused: the members do not tell their quota, so nobody knows whether there is room
+        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @"
+        space_not_free: space recover is refused: nobody knows whether there is room on who does not tell its quota: infra1, infra2, infra3
           help: give quota, as their --quota-backend-bytes has it (2 GiB where it has not). To do it all the same, allow space_not_free
         ");
         let checks = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.action, Action::CheckSpace { .. }));

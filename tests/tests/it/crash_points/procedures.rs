@@ -99,13 +99,17 @@ pub(super) const DEFRAG: Procedure = Procedure {
 pub(super) const SPACE: Procedure = Procedure {
     operation: "space recover",
     versions: MATRIX,
-    points: 30,
+    points: 36,
     before: |cluster| {
         cluster.etcdctl(&["put", "kept", "older"]);
         cluster.etcdctl(&["put", "kept", "newest"]);
+        cluster.raise(AlarmType::Nospace, "infra2");
         (json!({ "quota": "2GiB" }), Json::Null)
     },
-    after: |cluster, _| assert_eq!(cluster.etcdctl(&["get", "--print-value-only", "kept"]).trim(), "newest"),
+    after: |cluster, _| {
+        assert_eq!(cluster.etcdctl(&["get", "--print-value-only", "kept"]).trim(), "newest");
+        assert_eq!(cluster.etcdctl(&["alarm", "list"]), "");
+    },
     refused: &[],
 };
 

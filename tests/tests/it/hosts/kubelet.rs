@@ -1,6 +1,7 @@
 //! A stand-in for a kubelet: it runs the command of each manifest that lies in its folder, ends it when the manifest is gone, and
 //! starts it again a little after it has ended by itself.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,8 +30,7 @@ pub(crate) struct Kubelet<'c> {
     places: Places,
     /// Where its etcd is to listen.
     pub(crate) peer_url: String,
-    ends: Arc<AtomicBool>,
-    runs: Option<JoinHandle<()>>,
+    _node: Node,
 }
 
 impl<'c> Kubelet<'c> {
@@ -42,22 +42,15 @@ impl<'c> Kubelet<'c> {
         }
         let peer_url = cluster.free_peer_url();
         let words = etcd(cluster, &home, &peer_url);
-        let command: String = words.iter().map(|word| format!("    - {word}\n")).collect();
-        let manifest = format!(
-            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n{command}    \
-             - --initial-cluster=infra4={peer_url}\n    - --name=infra4\n    image: etcd # as kubeadm writes it\n"
-        );
-        std::fs::write(home.join("etcdsh-parked/etcd.yaml"), manifest).unwrap();
-        let ends = Arc::new(AtomicBool::new(false));
-        let runs = std::thread::spawn({
-            let (home, ends) = (home.clone(), Arc::clone(&ends));
-            move || run(&home, &ends)
-        });
+        let words =
+            words.into_iter().chain([format!("--initial-cluster=infra4={peer_url}"), "--name=infra4".to_owned()]);
+        std::fs::write(home.join("etcdsh-parked/etcd.yaml"), manifest(&words.collect::<Vec<_>>())).unwrap();
+        let node = Node::start(&home);
         write_program(&home.join("ssh"), SSH);
         let mut places = cluster.places.clone();
         places.programs.insert(0, home.clone());
         let endpoint = cluster.profile().endpoints[0].to_string();
-        Kubelet { cluster, endpoint, home, places, peer_url, ends, runs: Some(runs) }
+        Kubelet { cluster, endpoint, home, places, peer_url, _node: node }
     }
 
     /// Returns the driver of its member.
@@ -66,7 +59,7 @@ impl<'c> Kubelet<'c> {
         let text = format!(
             "[profiles.prod]\nendpoints = [\"{}\"]\n\
              [profiles.prod.hosts]\ndriver = \"static_pod\"\nmanifest = \"{home}/manifests/etcd.yaml\"\n\
-             data_dir = \"{home}/data\"\nlog = \"{home}/log\"\n[profiles.prod.hosts.members.infra4]\n{more}\n",
+             data_dir = \"{home}/data\"\nlog = \"{home}/etcd.log\"\n[profiles.prod.hosts.members.infra4]\n{more}\n",
             self.endpoint
         );
         self.cluster.write("config/etcdsh/config.toml", &text);
@@ -80,36 +73,91 @@ impl<'c> Kubelet<'c> {
     }
 }
 
-impl Drop for Kubelet<'_> {
+/// Returns the manifest of an etcd with this command line.
+pub(crate) fn manifest(words: &[String]) -> String {
+    let command: String = words.iter().map(|word| format!("    - {word}\n")).collect();
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n{command}    \
+         image: etcd # as kubeadm writes it\n"
+    )
+}
+
+/// A kubelet at work. What it runs ends with it.
+pub(crate) struct Node {
+    ends: Arc<AtomicBool>,
+    runs: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Lets one work on the folder `manifests` of a machine. The log of a pod, and the number of its process, lie beside that
+    /// folder under the name of its manifest.
+    pub(crate) fn start(home: &Path) -> Self {
+        let (ends, home) = (Arc::new(AtomicBool::new(false)), home.to_owned());
+        let flag = Arc::clone(&ends);
+        Node { ends, runs: Some(std::thread::spawn(move || run(&home, &flag))) }
+    }
+}
+
+impl Drop for Node {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         let _ = self.runs.take().unwrap().join();
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a kubelet looks again and again")]
-fn run(home: &Path, ends: &AtomicBool) {
-    let mut process: Option<Child> = None;
-    let mut ended = None::<Instant>;
-    while !ends.load(Ordering::Relaxed) {
-        std::thread::sleep(EVERY);
-        let manifest = std::fs::read_to_string(home.join("manifests/etcd.yaml")).ok();
-        let over = process.as_mut().is_some_and(|child: &mut Child| child.try_wait().unwrap().is_some());
-        match (manifest, &mut process) {
+/// What runs of one manifest.
+#[derive(Default)]
+struct Pod {
+    process: Option<Child>,
+    ended: Option<Instant>,
+}
+
+impl Pod {
+    /// Makes what runs what the manifest says; none is a manifest that is not there.
+    fn sync(&mut self, manifest: Option<&String>, place: &Path) {
+        let over = self.process.as_mut().is_some_and(|child: &mut Child| child.try_wait().unwrap().is_some());
+        match (manifest, &mut self.process) {
             (None, Some(_)) => {
-                end(process.take());
-                ended = None;
+                end(self.process.take());
+                self.ended = None;
             }
-            (Some(manifest), None) if ended.is_none_or(|ended| ended.elapsed() > BACK_OFF) => {
-                process = Some(start(&manifest, &home.join("log")));
+            (Some(manifest), None) if self.ended.is_none_or(|ended| ended.elapsed() > BACK_OFF) => {
+                let process = start(manifest, &place.with_extension("log"));
+                std::fs::write(place.with_extension("pid"), process.id().to_string()).unwrap();
+                self.process = Some(process);
             }
             (_, Some(_)) if over => {
-                (process, ended) = (None, Some(Instant::now()));
+                (self.process, self.ended) = (None, Some(Instant::now()));
             }
             _ => {}
         }
     }
-    end(process);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a kubelet looks again and again")]
+fn run(home: &Path, ends: &AtomicBool) {
+    let mut pods = BTreeMap::<String, Pod>::new();
+    while !ends.load(Ordering::Relaxed) {
+        std::thread::sleep(EVERY);
+        let there = manifests(&home.join("manifests"));
+        for name in there.keys() {
+            pods.entry(name.clone()).or_default();
+        }
+        for (name, pod) in &mut pods {
+            pod.sync(there.get(name), &home.join(name));
+        }
+    }
+    pods.into_values().for_each(|pod| end(pod.process));
+}
+
+/// Reads the manifests of a folder by their names. One may be gone when its turn comes.
+fn manifests(folder: &Path) -> BTreeMap<String, String> {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    let read = |file: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(file.path()).ok()?;
+        Some((file.file_name().into_string().unwrap(), text))
+    };
+    files.filter_map(read).collect()
 }
 
 fn start(manifest: &str, log: &Path) -> Child {

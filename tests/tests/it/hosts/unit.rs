@@ -30,23 +30,11 @@ impl<'c> Unit<'c> {
     /// Makes a unit whose etcd has these flags beside those that say where it listens and where its data lie.
     pub(crate) fn new(cluster: &'c Running, flags: &[&str]) -> Self {
         let home = cluster.home().join("machine");
-        std::fs::create_dir_all(home.join("unit/drop_ins")).unwrap();
-        for (name, text) in [("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL), ("ssh", SSH)] {
-            write_program(&home.join(name), text);
-        }
+        write_programs(&home);
         let peer_url = cluster.free_peer_url();
         let flags: Vec<String> = flags.iter().map(|flag| flag.replace("$HOME", &home.to_string_lossy())).collect();
         let command = format!("{} {}", etcd(cluster, &home, &peer_url).join(" "), flags.join(" "));
-        for (name, text) in [("name", "etcd.service"), ("command", &command), ("invocation", "0")] {
-            std::fs::write(home.join("unit").join(name), text).unwrap();
-        }
-        for name in ["environment", "environment_files", "loaded", "calls"] {
-            std::fs::write(home.join("unit").join(name), "").unwrap();
-        }
-        // The place where packages keep a unit's variables; what stands there must not win.
-        let own = home.join("unit/etcd.default");
-        std::fs::write(&own, "ETCD_INITIAL_CLUSTER_STATE=new\nETCD_NAME=etcd\n").unwrap();
-        std::fs::write(home.join("unit/environment_files"), format!("{}\n", own.display())).unwrap();
+        write_unit(&home.join("unit"), "etcd.service", &command, "ETCD_INITIAL_CLUSTER_STATE=new\nETCD_NAME=etcd\n");
         let mut places = cluster.places.clone();
         places.programs.insert(0, home.clone());
         let endpoint = cluster.profile().endpoints[0].to_string();
@@ -96,6 +84,28 @@ impl Drop for Unit<'_> {
     fn drop(&mut self) {
         // The cluster's home ends what is left with the test binary; this one need not wait so long.
         let _ = self.driven("").stop();
+    }
+}
+
+/// Writes the programs of a machine that has systemd, and ssh, which leads to another one.
+pub(crate) fn write_programs(machine: &Path) {
+    std::fs::create_dir_all(machine).unwrap();
+    for (name, text) in [("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL), ("ssh", SSH)] {
+        write_program(&machine.join(name), text);
+    }
+}
+
+/// Writes a unit that has never run. The variables stand where packages keep a unit's; they must not win.
+pub(crate) fn write_unit(folder: &Path, name: &str, command: &str, variables: &str) {
+    std::fs::create_dir_all(folder.join("drop_ins")).unwrap();
+    let own = folder.join("etcd.default");
+    std::fs::write(&own, variables).unwrap();
+    let files = format!("{}\n", own.display());
+    for (file, text) in [("name", name), ("command", command), ("invocation", "0"), ("environment_files", &files)] {
+        std::fs::write(folder.join(file), text).unwrap();
+    }
+    for file in ["environment", "loaded", "calls"] {
+        std::fs::write(folder.join(file), "").unwrap();
     }
 }
 

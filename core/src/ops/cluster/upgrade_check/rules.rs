@@ -85,6 +85,24 @@ pub(super) static FLAWS: &[Flaw] = &[
         as_target: Severity::Warning,
         source: "https://github.com/etcd-io/etcd/issues/20650",
     },
+    Flaw {
+        code: "update_promotes_learner",
+        since: v(3, 5, 0),
+        fixed: &[v(3, 5, 31), v(3, 6, 12)],
+        what: "updating the peer URLs of a learner silently makes a voter of it",
+        remedy: "do not update a learner; remove it and add it anew",
+        as_target: Severity::Warning,
+        source: "https://github.com/etcd-io/etcd/pull/21736",
+    },
+    Flaw {
+        code: "unguarded_maintenance",
+        since: v(3, 5, 0),
+        fixed: &[v(3, 5, 28), v(3, 6, 9)],
+        what: "with authentication on, users without rights can call maintenance and the membership (CVE-2026-33413)",
+        remedy: "let only trusted machines reach the client port",
+        as_target: Severity::Warning,
+        source: "https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.6.md",
+    },
 ];
 
 /// Flags that a line refuses to start with, and the line before accepts. Found out by starting both with each of them.

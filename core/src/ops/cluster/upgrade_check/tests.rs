@@ -50,16 +50,16 @@ fn codes(versions: &[&str], target: &str) -> Vec<String> {
 
 #[rstest]
 #[case(&["3.4.23"; 3], "3.5", &["flags_removed", "way_back"])]
-#[case(&["3.4.23"; 3], "3.5.2", &["!data_inconsistency", "!defrag_crash_inconsistency", "defrag_snapshot_corruption", "flags_removed", "way_back"])]
+#[case(&["3.4.23"; 3], "3.5.2", &["!data_inconsistency", "!defrag_crash_inconsistency", "defrag_snapshot_corruption", "update_promotes_learner", "unguarded_maintenance", "flags_removed", "way_back"])]
 #[case(&["3.4.23"; 3], "3.6", &["!skips_minor"])]
 #[case(&["3.5.35"; 3], "3.6", &["flags_removed", "check_v2store", "way_back"])]
 #[case(&["3.5.35"; 3], "3.6.16", &["flags_removed", "check_v2store", "way_back"])]
-#[case(&["3.5.35"; 3], "3.6.4", &["defrag_snapshot_corruption", "flags_removed", "check_v2store", "way_back"])]
-#[case(&["3.5.26"; 3], "3.6", &["flags_removed", "check_v2store", "way_back"])]
-#[case(&["3.5.35", "3.5.25", "3.5.35"], "3.6", &["!patch_too_old", "flags_removed", "check_v2store", "way_back"])]
+#[case(&["3.5.35"; 3], "3.6.4", &["defrag_snapshot_corruption", "update_promotes_learner", "unguarded_maintenance", "flags_removed", "check_v2store", "way_back"])]
+#[case(&["3.5.26"; 3], "3.6", &["update_promotes_learner", "update_promotes_learner", "update_promotes_learner", "unguarded_maintenance", "unguarded_maintenance", "unguarded_maintenance", "flags_removed", "check_v2store", "way_back"])]
+#[case(&["3.5.35", "3.5.25", "3.5.35"], "3.6", &["!patch_too_old", "update_promotes_learner", "unguarded_maintenance", "flags_removed", "check_v2store", "way_back"])]
 #[case(&["3.5.35"; 3], "3.7", &["!skips_minor"])]
 #[case(&["3.6.16"; 3], "3.7", &["flags_removed", "way_back"])]
-#[case(&["3.6.10", "3.6.16", "3.6.16"], "3.7", &["!patch_too_old", "flags_removed", "way_back"])]
+#[case(&["3.6.10", "3.6.16", "3.6.16"], "3.7", &["!patch_too_old", "update_promotes_learner", "flags_removed", "way_back"])]
 #[case(&["3.6.16"; 3], "3.6", &["already_there"])]
 #[case(&["3.6.16"; 3], "3.6.16", &["already_there"])]
 #[case(&["3.6.14", "3.6.16", "3.6.14"], "3.6.16", &["under_way"])]
@@ -71,7 +71,7 @@ fn codes(versions: &[&str], target: &str) -> Vec<String> {
 #[case(&["3.5.35", "3.6.16", "3.5.35"], "3.5", &["!older_version"])]
 #[case(&["3.7.3"; 3], "3.8", &["unknown_version", "way_back"])]
 #[case(&["3.7.3"; 3], "4.0", &["!skips_minor"])]
-#[case(&["3.5.1"; 3], "3.5.35", &["data_inconsistency", "data_inconsistency", "data_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_snapshot_corruption", "defrag_snapshot_corruption", "defrag_snapshot_corruption"])]
+#[case(&["3.5.1"; 3], "3.5.35", &["data_inconsistency", "data_inconsistency", "data_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_snapshot_corruption", "defrag_snapshot_corruption", "defrag_snapshot_corruption", "update_promotes_learner", "update_promotes_learner", "update_promotes_learner", "unguarded_maintenance", "unguarded_maintenance", "unguarded_maintenance"])]
 #[case(&["3.6.16"], "3.7", &["no_tolerance", "flags_removed", "way_back"])]
 #[case(&["3.6.16"; 2], "3.7", &["no_tolerance", "flags_removed", "way_back"])]
 fn of_versions(#[case] versions: &[&str], #[case] target: &str, #[case] expected: &[&str]) {
@@ -179,6 +179,12 @@ fn of_steps() {
     warning defrag_snapshot_corruption: in 3.5.1, defragmenting a member while it catches up from a snapshot can corrupt its data
       remedy: choose one that has the repair: 3.5.23, 3.6.5 or later
       source: https://github.com/etcd-io/etcd/issues/20650
+    warning update_promotes_learner: in 3.5.1, updating the peer URLs of a learner silently makes a voter of it
+      remedy: choose one that has the repair: 3.5.31, 3.6.12 or later
+      source: https://github.com/etcd-io/etcd/pull/21736
+    warning unguarded_maintenance: in 3.5.1, with authentication on, users without rights can call maintenance and the membership (CVE-2026-33413)
+      remedy: choose one that has the repair: 3.5.28, 3.6.9 or later
+      source: https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.6.md
     info flags_removed: 3.5 does not start with --debug, --log-output, --log-package-levels
       remedy: use --log-level and --log-outputs
       source: https://etcd.io/docs/v3.5/upgrades/upgrade_3_5/
@@ -188,6 +194,12 @@ fn of_steps() {
     error patch_too_old (infra1): it runs 3.5.25, and has to run 3.5.26 or later first: older ones can bring removed members back, or make learners of voters, when they become 3.6
       remedy: upgrade it to 3.5.26 or later of its line first
       source: https://etcd.io/docs/latest/upgrades/upgrade_3_6/, https://etcd.io/blog/2025/zombie_members_upgrade/
+    warning update_promotes_learner (infra1): it runs 3.5.25, in which updating the peer URLs of a learner silently makes a voter of it
+      remedy: do not update a learner; remove it and add it anew
+      source: https://github.com/etcd-io/etcd/pull/21736
+    warning unguarded_maintenance (infra1): it runs 3.5.25, in which with authentication on, users without rights can call maintenance and the membership (CVE-2026-33413)
+      remedy: let only trusted machines reach the client port
+      source: https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.6.md
     info under_way: the upgrade is under way: 1 of 3 members run 3.6
       remedy: upgrade the others, one after another
     info flags_removed: 3.6 does not start with --enable-v2, --experimental-enable-v2v3, --proxy, --proxy-*
@@ -205,6 +217,12 @@ fn of_steps() {
     warning defrag_snapshot_corruption (infra1): it runs 3.6.4, in which defragmenting a member while it catches up from a snapshot can corrupt its data
       remedy: do not defragment while a member catches up
       source: https://github.com/etcd-io/etcd/issues/20650
+    warning update_promotes_learner (infra1): it runs 3.6.4, in which updating the peer URLs of a learner silently makes a voter of it
+      remedy: do not update a learner; remove it and add it anew
+      source: https://github.com/etcd-io/etcd/pull/21736
+    warning unguarded_maintenance (infra1): it runs 3.6.4, in which with authentication on, users without rights can call maintenance and the membership (CVE-2026-33413)
+      remedy: let only trusted machines reach the client port
+      source: https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.6.md
     info flags_removed: 3.7 does not start with --experimental-*, --discovery, --discovery-proxy
       remedy: 3.6 has each of them under its new name, or in --feature-gates; change them before the upgrade
       source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
@@ -223,6 +241,12 @@ fn of_steps() {
     to 3.6.5
     warning older_release: 3.6.5 is an older release than 3.6.16, which a member runs
       remedy: choose a newer release of the line
+    warning update_promotes_learner: in 3.6.5, updating the peer URLs of a learner silently makes a voter of it
+      remedy: choose one that has the repair: 3.5.31, 3.6.12 or later
+      source: https://github.com/etcd-io/etcd/pull/21736
+    warning unguarded_maintenance: in 3.6.5, with authentication on, users without rights can call maintenance and the membership (CVE-2026-33413)
+      remedy: choose one that has the repair: 3.5.28, 3.6.9 or later
+      source: https://github.com/etcd-io/etcd/blob/main/CHANGELOG/CHANGELOG-3.6.md
     to 3.8
     warning unknown_version: the rules for 3.8 are not known to this version of etcdsh
       remedy: read etcd's upgrade guide, or use a newer etcdsh

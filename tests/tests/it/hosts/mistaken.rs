@@ -1,0 +1,123 @@
+//! Profiles that are wrong about hosts: two that were swapped, and one that nobody reaches. Nothing is done through them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcdsh_core::error::Error;
+use etcdsh_core::sandbox::Options;
+use etcdsh_tests::{Turn, row, side_by_side};
+use serde_json::{Value as Json, json};
+
+use super::fleet::{Fleet, Kind};
+use super::operations::is_another;
+
+/// Swaps the hosts of two members in the profile, as whoever numbers them by hand does.
+fn swap(fleet: &Fleet) {
+    fleet.configure(|name| format!("{}peer_urls = [\"{}\"]\n", fleet.entry(other(name)), fleet.peer_url(name)));
+}
+
+/// Returns the member whose host is taken for that of this one.
+fn other(name: &str) -> &str {
+    match name {
+        "infra1" => "infra2",
+        "infra2" => "infra1",
+        right => right,
+    }
+}
+
+/// Runs an operation that has to be refused, and holds that it has done nothing: whoever was a member and ran, is one and runs.
+fn refused(fleet: &Fleet, operation: &str, args: Json) -> Error {
+    let serves = |name: &str| row(&fleet.call("health", json!({})).unwrap(), name)["verdict"] == "healthy";
+    let state = || {
+        let ids = fleet.ids();
+        // A kubelet starts a member with damaged data again and again.
+        let pids = ids.keys().filter(|name| serves(name)).map(|name| (name.clone(), fleet.pid(name)));
+        (pids.collect::<BTreeMap<_, _>>(), ids)
+    };
+    let before = state();
+    let error = match fleet.call(operation, args) {
+        Err(error) => error,
+        Ok(report) => panic!("{operation} was not refused: {report}"),
+    };
+    assert_eq!(state(), before, "{operation}: {error:?}");
+    error
+}
+
+/// Returns the codes of all refusals.
+fn codes(error: &Error) -> BTreeSet<String> {
+    let report = etcdsh_tests::json(&error.report().unwrap_or_else(|| panic!("{error:?}")));
+    report.as_array().unwrap().iter().map(|refusal| refusal["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn fleet(turn: &Turn) -> Fleet {
+    let kind = if turn.number == 0 { Kind::Unit } else { Kind::PodAway };
+    Fleet::start(turn.version, turn.options.clone(), kind)
+}
+
+#[test]
+fn nobody_is_replaced_through_hosts_that_are_swapped() {
+    side_by_side(&["3.5", "3.6"], |turn| {
+        let fleet = fleet(&turn);
+        fleet.cluster.etcdctl(&["put", "kept", "before"]);
+        swap(&fleet);
+        let up = refused(&fleet, "member replace", json!({ "member": "infra2", "allow": ["member_healthy"] }));
+        assert!(codes(&up).iter().eq(["data_in_use"]), "{up:?}");
+        let message = "on the host of infra2 runs infra1 (";
+        assert!(up.to_string().contains(message), "{up}");
+
+        fleet.damage("infra2");
+        let down = refused(&fleet, "member replace", json!({ "member": "infra2" }));
+        assert!(codes(&down).iter().eq(["data_in_use"]), "{down:?}");
+
+        // Once the member has gone, whoever runs there could be taken for what is left of it.
+        let old = fleet.ids();
+        fleet.cluster.etcdctl(&["member", "remove", &old["infra2"]]);
+        let gone = refused(&fleet, "member replace", json!({ "member": "infra2" }));
+        assert!(codes(&gone).contains("data_in_use"), "{gone:?}");
+        let args = json!({ "member": "infra2", "allow": ["quorum_at_risk", "no_quorum", "server_would_refuse"] });
+        assert_eq!(refused(&fleet, "member replace", args).code(), "data_in_use");
+
+        fleet.configure(|name| fleet.entry_with_peer_urls(name));
+        let report = fleet.call("member replace", json!({ "member": "infra2" })).unwrap();
+        assert_eq!(report["ok"], true, "{report}");
+        is_another(&fleet, "infra2", &old);
+    });
+}
+
+#[test]
+fn nobody_is_restarted_through_hosts_that_are_swapped() {
+    side_by_side(&["3.4", "3.7"], |turn| {
+        let fleet = fleet(&turn);
+        swap(&fleet);
+        for args in [json!({ "settle": "0s" }), json!({ "settle": "0s", "members": ["infra2"] })] {
+            let error = refused(&fleet, "rolling-restart", args);
+            assert_eq!(error.code(), "data_in_use", "{error:?}");
+        }
+        // Where only what runs them was swapped, the data that are looked at are the right ones.
+        let data_dir = |name: &str| fleet.data_dir(name).to_string_lossy().into_owned();
+        fleet.configure(|name| fleet.entry(other(name)).replace(&data_dir(other(name)), &data_dir(name)));
+        let error = refused(&fleet, "rolling-restart", json!({ "settle": "0s" }));
+        assert_eq!(error.code(), "host_data_dir", "{error:?}");
+    });
+}
+
+#[test]
+fn a_host_that_nobody_reaches_keeps_nobody_from_restarting_the_others() {
+    let fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::UnitAway);
+    fleet.configure(|name| fleet.entry(name).replace("infra2.test", "away.test"));
+    let unreached = "root@away.test cannot be reached: ssh: connect to host away.test port 22: Connection refused";
+    let error = refused(&fleet, "rolling-restart", json!({ "settle": "0s" }));
+    assert_eq!((error.code(), error.to_string().as_str()), ("host_unreachable", unreached));
+    let before = fleet.pids();
+    let report = fleet.nu("etcd rolling-restart --profile prod --settle 0sec --members [infra1 infra3]");
+    assert_eq!(report["ok"], true, "{report}");
+    let after = fleet.pids();
+    let same: Vec<_> =
+        before.iter().filter(|(name, pid)| after.get(*name) == Some(pid)).map(|(name, _)| name).collect();
+    assert_eq!(same, ["infra2"]);
+    fleet.healthy();
+
+    // Its machine is gone, and its member with it.
+    fleet.kill("infra2");
+    let error = refused(&fleet, "member replace", json!({ "member": "infra2" }));
+    assert!(error.in_one_line().contains(unreached) && error.help().is_some(), "{error:?}");
+}
