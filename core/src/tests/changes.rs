@@ -217,6 +217,7 @@ fn of_what_was_begun() {
         done: 1,
         of: 2,
         by_closure: false,
+        profile: None,
         report: None,
         source,
     };

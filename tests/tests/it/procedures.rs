@@ -204,7 +204,8 @@ fn every_version_is_restarted_and_defragmented(#[values("3.4", "3.5", "3.6", "3.
     healthy(&cluster, 3);
     let before = processes(&cluster);
     let can = cluster.call("can", json!({ "action": "restart", "member": "infra2" })).unwrap();
-    assert_eq!((&can["allowed"], column(&can["plan"], "step")), (&json!(true), vec![&json!("restart_member")]));
+    // Leadership leaves it first, where it leads.
+    assert_eq!((&can["allowed"], column(&can["plan"], "step").pop()), (&json!(true), Some(&json!("restart_member"))));
     let report = cluster.call("rolling-restart", json!({ "settle": "1s", "members": ["infra1", "infra3"] })).unwrap();
     assert_eq!(report["ok"], true, "{report}");
     let after = processes(&cluster);

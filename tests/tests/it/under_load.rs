@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 /// The rate of the writer; what comes above the floor is for a busy machine and for the time without a leader.
 const RATE: u32 = 400;
 /// How long there may be no quorum: an election under load, and two looks of the sampler.
-const WITHOUT_QUORUM: Duration = Duration::from_secs(20);
+const WITHOUT_QUORUM: Duration = Duration::from_secs(10);
 
 /// For how long a member may be slow.
 const SLOW: Duration = Duration::from_secs(3);

@@ -193,6 +193,7 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, mut error: Error) 
         done,
         of,
         by_closure: run.hands.closure(),
+        profile: run.cluster.profile().name.clone(),
         report: to_value(&report).ok(),
         source: error,
     })

@@ -340,19 +340,21 @@ impl<'r, 'c> Run<'r, 'c> {
                 host_seen = Instant::now();
                 self.still_runs(action).await?;
             }
-            Ok(Look::NotYet(self.awaited(action, &view)))
+            let stays = serving_since.map(|since: Instant| settle.saturating_sub(since.elapsed()));
+            Ok(Look::NotYet(self.awaited(action, &view, stays)))
         })
         .await
     }
 
-    /// Says how what is awaited stands.
-    fn awaited(&self, action: &Action, view: &ClusterView) -> String {
+    /// Says how what is awaited stands, and how long a member that serves again has to go on.
+    fn awaited(&self, action: &Action, view: &ClusterView, stays: Option<Duration>) -> String {
         let member = match action {
             Action::StartMember { peer_urls, .. } => view.at(peer_urls),
             Action::RestartMember { id, .. } | Action::Defragment { id } => view.get(*id),
             _ => None,
         };
-        let state = member.map(|m| format!("{} is {}; ", m.member.label(), view.verdict(m)));
+        let stays = stays.map(|span| format!(" and has to stay so for {} s", span.as_secs() + 1)).unwrap_or_default();
+        let state = member.map(|m| format!("{} is {}{stays}; ", m.member.label(), view.verdict(m)));
         format!("{}{}", state.unwrap_or_default(), standing(view))
     }
 

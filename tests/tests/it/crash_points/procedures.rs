@@ -62,6 +62,30 @@ pub(super) const REPLACE: Procedure = Procedure {
     refused: &["member_healthy"],
 };
 
+/// A member that is up goes to another place, back and forth: the new one votes before the old one goes.
+pub(super) const RELOCATE: Procedure = Procedure {
+    operation: "member replace",
+    versions: MATRIX,
+    points: 32,
+    before: |cluster| {
+        cluster.etcdctl(&["put", "kept", "before"]);
+        let known = ids(cluster);
+        let (old, new) = if known.contains_key("infra2") { ("infra2", "infra4") } else { ("infra4", "infra2") };
+        let args = json!({ "member": old, "name": new, "peer_urls": [cluster.free_peer_url()] });
+        (args, json!({ "old": old, "new": new }))
+    },
+    after: |cluster, before| {
+        let (known, named) = (ids(cluster), |which: &str| before[which].as_str().unwrap().to_owned());
+        assert!(!known.contains_key(&named("old")) && known.contains_key(&named("new")), "{known:?}");
+        let member = cluster.member(&named("new"));
+        let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
+        assert_eq!(kept.trim(), "before");
+        let old = cluster.sandbox.rows().unwrap().into_iter().find(|row| row.name == named("old"));
+        assert!(old.is_none_or(|row| row.pid.is_none()), "the old one runs on");
+    },
+    refused: &[],
+};
+
 pub(super) const RESTART: Procedure = Procedure {
     operation: "rolling-restart",
     versions: MATRIX,
