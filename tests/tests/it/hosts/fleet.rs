@@ -204,7 +204,9 @@ impl Fleet {
 
     /// Returns the ids of the members by their names; a member that has not started has an empty one.
     pub(crate) fn ids(&self) -> BTreeMap<String, String> {
-        let members = self.call("member list", json!({})).unwrap();
+        // Where the leader has changed a moment ago nobody answers.
+        let list = || self.call("member list", json!({})).map_err(|error| format!("{error:?}"));
+        let members = until("the members are listed", list);
         let text = |row: &Json, name: &str| row[name].as_str().unwrap_or_default().to_owned();
         members.as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "member_id"))).collect()
     }
