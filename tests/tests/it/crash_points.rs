@@ -1,7 +1,7 @@
 //! Procedures whose program dies at every point: before and after each intent, act and outcome. Each is gone on with, with its
 //! journal and without, and ends as one that nobody interrupted.
 
-mod procedures;
+pub(crate) mod procedures;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -39,6 +39,13 @@ fn asides(cluster: &Running) -> usize {
     files.filter(|file| file.file_name().to_string_lossy().contains("infra2.data.aside")).count()
 }
 
+/// Holds that a member has what was written before it came.
+pub(crate) fn holds_what_was_kept(cluster: &Running, name: &str) {
+    let member = cluster.member(name);
+    let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
+    assert_eq!(kept.trim(), "before");
+}
+
 pub(super) const REPLACE: Procedure = Procedure {
     operation: "member replace",
     versions: MATRIX,
@@ -52,9 +59,7 @@ pub(super) const REPLACE: Procedure = Procedure {
         let id = &ids(cluster)["infra2"];
         assert_ne!(before["id"], id.as_str(), "it is another member");
         assert!(asides(cluster) as u64 > before["asides"].as_u64().unwrap(), "its old data are kept");
-        let member = cluster.member("infra2");
-        let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
-        assert_eq!(kept.trim(), "before");
+        holds_what_was_kept(cluster, "infra2");
         let hash = cluster.call("hash", json!({})).unwrap();
         assert_eq!(hash["verdict"], "consistent", "{hash}");
     },
@@ -77,9 +82,7 @@ pub(super) const RELOCATE: Procedure = Procedure {
     after: |cluster, before| {
         let (known, named) = (ids(cluster), |which: &str| before[which].as_str().unwrap().to_owned());
         assert!(!known.contains_key(&named("old")) && known.contains_key(&named("new")), "{known:?}");
-        let member = cluster.member(&named("new"));
-        let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
-        assert_eq!(kept.trim(), "before");
+        holds_what_was_kept(cluster, &named("new"));
         let old = cluster.sandbox.rows().unwrap().into_iter().find(|row| row.name == named("old"));
         assert!(old.is_none_or(|row| row.pid.is_none()), "the old one runs on");
     },

@@ -1,10 +1,10 @@
-//! Profiles that are wrong about hosts: two that were swapped, and one that nobody reaches. Nothing is done through them.
+//! Hosts that are not what a profile says: two that were swapped, and one that nobody reaches. Nothing is done through them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcdsh_core::error::Error;
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Turn, row, side_by_side};
+use etcdsh_tests::{Turn, column, row, side_by_side};
 use serde_json::{Value as Json, json};
 
 use super::fleet::{Fleet, Kind};
@@ -102,7 +102,8 @@ fn nobody_is_restarted_through_hosts_that_are_swapped() {
 
 #[test]
 fn a_host_that_nobody_reaches_keeps_nobody_from_restarting_the_others() {
-    let fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::UnitAway);
+    let mut fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::UnitAway);
+    fleet.spare("infra4");
     fleet.configure(|name| fleet.entry(name).replace("infra2.test", "away.test"));
     let unreached = "root@away.test cannot be reached: ssh: connect to host away.test port 22: Connection refused";
     let error = refused(&fleet, "rolling-restart", json!({ "settle": "0s" }));
@@ -120,4 +121,15 @@ fn a_host_that_nobody_reaches_keeps_nobody_from_restarting_the_others() {
     fleet.kill("infra2");
     let error = refused(&fleet, "member replace", json!({ "member": "infra2" }));
     assert!(error.in_one_line().contains(unreached) && error.help().is_some(), "{error:?}");
+
+    // It can be replaced elsewhere, by whoever says that it need not be stopped.
+    let mut elsewhere = json!({ "member": "infra2", "name": "infra4", "peer_urls": [fleet.peer_url("infra4")] });
+    let error = refused(&fleet, "member replace", elsewhere.clone());
+    assert!(codes(&error).iter().eq(["process_unknown"]), "{error:?}");
+    assert!(error.to_string().contains(unreached), "{error}");
+    elsewhere["allow"] = json!(["process_unknown"]);
+    let report = fleet.call("member replace", elsewhere).unwrap();
+    assert!(!column(&report["steps"], "step").contains(&&json!("stop_member")), "{report}");
+    fleet.healthy();
+    assert!(fleet.ids().into_keys().eq(["infra1", "infra3", "infra4"]), "{:?}", fleet.ids());
 }
