@@ -1,6 +1,6 @@
-//! One change at a time changes members or takes them away, whoever makes it and from wherever: the right to do so is a key in the
-//! cluster that lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it: before each
-//! step the cluster is looked at again.
+//! One change at a time changes members or takes them away, whoever makes it and from wherever: the right to do so is a key in
+//! the cluster that lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it:
+//! before each step the cluster is looked at again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -21,11 +21,18 @@ const DEFRAG_WHILE_CATCHING_UP: &[Version] = &[Version::new(3, 5, 23), Version::
 /// do not have the fault.
 const DEFRAG_KEEPS_INDEX: &[Version] = &[Version::new(3, 5, 6), Version::new(3, 6, 0)];
 
-pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+pub(super) fn check_restart(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
+    others_can_do_without(view, id, refusals);
+    versions_are_near(view, refusals);
+    belongs(view, id, name, refusals);
+    has_its_data(view, view.get(id), name, refusals);
+}
+
+/// What has to hold of the others while a member is away.
+fn others_can_do_without(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
     nobody_is_corrupt(view, refusals);
     others_serve(view, id, refusals);
     others_follow(view, id, refusals);
-    versions_are_near(view, refusals);
 }
 
 pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
@@ -47,7 +54,7 @@ fn nobody_is_corrupt(view: &ClusterView, refusals: &mut Vec<Refusal>) {
 }
 
 /// What runs on a host is the member whose data lie there.
-pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
+fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
     // Whose process it is may be unknown; no real id is zero.
     if let Some(Data::Of { member, .. }) = view.data(name)
         && id != MemberId(0)
@@ -63,9 +70,7 @@ pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &m
 }
 
 pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    nobody_is_corrupt(view, refusals);
-    others_serve(view, id, refusals);
-    others_follow(view, id, refusals);
+    others_can_do_without(view, id, refusals);
     let Some(target) = view.get(id) else { return };
     if !target.serves() {
         let message = format!("{} does not serve, and only who serves can be defragmented", target.member.label());
@@ -168,7 +173,7 @@ fn still_there(view: &ClusterView, name: &str) -> bool {
 
 /// A member that has started once and has lost its data cannot come back (etcd issues 10254, 20269 and 21178): its log begins anew,
 /// and the leader goes on with what it has acknowledged.
-pub(super) fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
+fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
     let Some(member) = member.filter(|m| m.member.started() && !m.serves()) else { return };
     if view.data(name) == Some(&Data::None) {
         let who = member.member.label();
