@@ -67,7 +67,7 @@ fn second_operator(cluster: &Running) {
         let (caller, profile) = other_home(cluster);
         let waited = RefCell::new(String::new());
         let start = Instant::now();
-        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "1s" })), &|event| {
+        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "3s" })), &|event| {
             if let Event::Waiting { what, status, .. } = event {
                 waited.replace(format!("{what}: {status}"));
             }
@@ -83,7 +83,7 @@ fn second_operator(cluster: &Running) {
         for (operation, peer_urls) in
             [("member remove", json!([])), ("member update", json!([cluster.free_peer_url()]))]
         {
-            let mut args = json!({ "member": cluster.leader(), "wait": "1s", "allow": ["quorum_at_risk"] });
+            let mut args = json!({ "member": cluster.leader(), "wait": "3s", "allow": ["quorum_at_risk"] });
             if operation == "member update" {
                 args["peer_urls"] = peer_urls;
             }

@@ -94,7 +94,7 @@ fn a_closure_restarts_members(#[values("nu", "rhai", "rhai with its options firs
 }
 
 /// How a run is gone on with that a closure carries out.
-const BEHIND_IT: &str = "`, with the same closure behind it";
+const BEHIND_IT: &str = ", with the same closure behind it";
 
 #[rstest]
 fn a_closure_that_fails_is_a_veto(#[values("nu", "rhai")] face: &str) {

@@ -1,6 +1,7 @@
 //! Room in the databases: a cluster that is full, from its alarm to its next write; what is forgotten, and what is given back.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use etcd_client::AlarmType;
 use etcdsh_core::error::Error;
@@ -232,6 +233,37 @@ fn the_only_member_is_defragmented_too() {
     let report = call(&cluster, "defrag", json!({}));
     assert_eq!(outcomes(&report), [("defragment", "done")], "{report}");
     assert!(report["steps"][0]["result"]["freed"].as_i64().unwrap() > 1 << 20, "{report}");
+}
+
+/// The servers free slowly here, and one of them stands still for a while: a member that is defragmented before it has freed
+/// everything gives back less.
+#[rstest]
+fn a_physical_compaction_is_done_when_every_member_has_done_it(#[values("3.6", "3.7")] version: &str) {
+    let slowly = ["--compaction-batch-limit=100", "--compaction-sleep-interval=100ms"].map(str::to_owned);
+    let options = Options { members: 3, tls: false, flags: slowly.to_vec(), ..Options::default() };
+    let Some(cluster) = Running::start(version, options) else { return };
+    let overwrite = || (0..20).for_each(|_| cluster.put_hundred(&"x".repeat(2_000)));
+    overwrite();
+    let late = &cluster.followers()[0];
+    let compact = |wait: &str, pause: Duration| {
+        let newest = cluster.call("quorum", json!({})).unwrap()["revision"].clone();
+        let args = json!({ "revision": newest, "physical": true, "wait": wait });
+        std::thread::scope(|scope| {
+            let compacted = scope.spawn(|| call(&cluster, "compact", args));
+            std::thread::sleep(Duration::from_millis(700));
+            cluster.pause(late);
+            std::thread::sleep(pause);
+            cluster.resume(late);
+            compacted.join().unwrap()["steps"][0]["detail"].as_str().unwrap().to_owned()
+        })
+    };
+    assert_eq!(compact("5s", Duration::from_secs(8)), format!("its space may still be taken on: {late}"));
+    overwrite();
+    assert_eq!(compact("1min", Duration::from_secs(2)), "every member has freed its space");
+    let report = call(&cluster, "defrag", json!({ "wait": "1min" }));
+    for step in report["steps"].as_array().unwrap().iter().filter(|step| step["step"] == "defragment") {
+        assert!(step["result"]["db_size_after"].as_i64().unwrap() < 1_000_000, "{report}");
+    }
 }
 
 #[rstest]

@@ -269,7 +269,7 @@ impl<'r, 'c> Run<'r, 'c> {
                 && view.confirmed
                 && (self.already(action, &view).is_some() || self.is_compacted(action, &view).await)
             {
-                return Ok(Deed::default());
+                return Ok(self.freed_by_all(action, &view, Deed::default()).await);
             }
             // Ctrl-C ends the looking, and tells nothing about what was sent.
             if pause(self.ctx, crate::wait::EVERY).await.is_err() {

@@ -109,7 +109,7 @@ pub(super) const DEFRAG: Procedure = Procedure {
     points: 16,
     before: |cluster| {
         for _ in 0..3 {
-            cluster.etcdctl_reading(&["put", "large"], &"x".repeat(900_000)).unwrap();
+            cluster.put_hundred(&"x".repeat(9_000));
         }
         cluster.call("compact", json!({ "keep": 0, "physical": true })).unwrap();
         (json!({}), Json::Null)
