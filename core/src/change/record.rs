@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::args::{Kind, Typed};
+use crate::change::failed::StillFull;
 use crate::change::journal::folder;
 use crate::error::{Fault, Result, suggest};
 use crate::id::ClusterId;
@@ -100,6 +101,12 @@ struct PlanLine {
 }
 
 impl RunRecord {
+    /// Says whether it ended because all that makes room had been done, and there was none.
+    pub(crate) fn found_no_room(&self) -> bool {
+        let failed = |step: &StepRecord| step.outcome.as_deref() == Some("failed");
+        self.steps.iter().any(|step| failed(step) && step.detail.starts_with(StillFull::MESSAGE))
+    }
+
     /// Reads a journal. A last line that was cut short by a crash is passed over.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let id = path.file_stem()?.to_string_lossy().into_owned();
@@ -184,7 +191,9 @@ fn is_held(path: &Path) -> bool {
 
 fn journals(state: &Path) -> impl Iterator<Item = PathBuf> {
     let files = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
-    files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+    // To open a pipe would wait for its writer.
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jsonl") && path.is_file();
+    files.map(|file| file.path()).filter(is_journal)
 }
 
 /// Returns the names of the runs whose journals cannot be read. An empty one is of a run that ended before its first line.

@@ -277,10 +277,13 @@ impl ClusterView {
         self.members.iter().filter_map(MemberView::known).map(|status| status.revision).max()
     }
 
-    /// Returns the newest revision that every voter has that answered.
+    /// Returns the newest revision that every voter has that follows a leader; where nobody does, that answered.
     pub fn common_revision(&self) -> Option<Revision> {
-        let revisions = self.voters().filter_map(MemberView::known).map(|status| status.revision);
-        revisions.min().filter(|revision| revision.0 > 0)
+        let least = |led: bool| {
+            let known = self.voters().filter_map(MemberView::known);
+            known.filter(|status| !led || status.leader.is_some()).map(|status| status.revision).min()
+        };
+        least(true).or_else(|| least(false)).filter(|revision| revision.0 > 0)
     }
 
     /// Returns the oldest version among the members that told theirs.

@@ -8,6 +8,7 @@ use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
+use crate::ops::alarm::disarm::sensible;
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::rule::{Rule, Variables};
 use crate::units::{Bytes, Elapsed};
@@ -57,6 +58,7 @@ impl Change for Defrag {
     }
 
     fn plan(view: &ClusterView, Args { members, rule, quota }: Args) -> Result<Plan> {
+        sensible(quota)?;
         let mut plan = Plan::new(Self::CARD.name, view);
         let chosen = order(view, members.as_deref())?;
         // A learner is defragmented only when it is named, and the guard says then that etcd does not do it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
-use crate::change::failed::{Alarmed, NotReady, OtherCluster, OutcomeUnknown};
+use crate::change::failed::{Alarmed, NotReady, NotStarted, OtherCluster, OutcomeUnknown};
 use crate::change::guard::{Approved, Code, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
@@ -133,7 +133,9 @@ impl<'r, 'c> Run<'r, 'c> {
         };
         self.begun = true;
         let detail = [deed.detail, seen].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
-        Ok(Taken { outcome: Outcome::Done, detail, result: deed.result, error })
+        // What has not come true is done again by whoever goes on.
+        let outcome = if error.is_some() { Outcome::Unseen } else { Outcome::Done };
+        Ok(Taken { outcome, detail, result: deed.result, error })
     }
 
     /// Says that an earlier run did it, where the cluster cannot tell.
@@ -284,7 +286,12 @@ impl<'r, 'c> Run<'r, 'c> {
         if action.only_looks() || matches!(action, Action::Compact { .. } | Action::ProveWrite) {
             return Ok(String::new());
         }
-        self.seen = self.until_seen(action).await?;
+        self.seen = self.until_seen(action).await.map_err(|error| match action {
+            Action::StartMember { name, .. } if self.hands.closure() && error.code() == TimedOut::CODE => {
+                NotStarted { member: name.clone(), source: error }.into()
+            }
+            _ => error,
+        })?;
         Ok(standing(&self.seen))
     }
 

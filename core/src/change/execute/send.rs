@@ -119,10 +119,13 @@ impl Run<'_, '_> {
     pub(super) async fn freed_by_all(&self, action: &Action, view: &ClusterView, deed: Deed) -> Deed {
         let &Action::Compact { revision, physical: true } = action else { return deed };
         let deadline = Instant::now() + self.patience();
-        let asked = view.voters().filter(|m| m.serves()).map(async |m| {
-            let node = self.cluster.node(m.endpoint.as_ref()?).ok()?;
+        let asked = view.voters().map(async |m| {
+            let label = || Some(m.member.label());
+            let Some(Ok(node)) = m.endpoint.as_ref().filter(|_| m.serves()).map(|at| self.cluster.node(at)) else {
+                return label();
+            };
             let answer = node.writer().compact(revision, true, deadline).await;
-            answer.err().filter(|error| error.code() != "compacted").map(|_| m.member.label())
+            answer.err().filter(|error| error.code() != "compacted").and_then(|_| label())
         });
         let answers = answered(self.ctx, "every member has freed the space", "the members free it", join_all(asked));
         let late = match self.ctx.unless_cancelled(async { Ok(answers.await) }).await {
