@@ -7,6 +7,8 @@ use crate::event::Event;
 
 /// Erases the line that the cursor is on.
 const ERASE: &str = "\r\x1b[2K";
+/// How many columns stay free: a terminal shows `^C` where the cursor is, and whatever reaches the last column may wrap.
+const ECHO: usize = 3;
 
 /// The lines of one terminal.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Progress {
             return String::new();
         }
         self.standing = true;
-        format!("{ERASE}{}", cut(&event.line(), width.saturating_sub(1)))
+        format!("{ERASE}{}", cut(&event.line(), width.saturating_sub(ECHO)))
     }
 
     /// Takes note that something else has begun the line, which has to go before the next one.
@@ -83,8 +85,8 @@ mod tests {
         insta::assert_snapshot!(written.join("\n"), @r#"
         "\r\u{1b}[2Ksnapshot: 8 MB"
         "\r\u{1b}[2Kstep 1 of 2: add \\u{1b}[2J xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"
-        "\r\u{1b}[2Kwaiting until infra2 has caught up, for"
-        "\r\u{1b}[2Kwaiting until infra2 has caught up, for"
+        "\r\u{1b}[2Kwaiting until infra2 has caught up, f"
+        "\r\u{1b}[2Kwaiting until infra2 has caught up, f"
         "\r\u{1b}[2Kwarning: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\n"
         "\r\u{1b}[2Ksnapshot: 8 MB"
         "\r\u{1b}[2K"

@@ -103,7 +103,7 @@ fn hook<'a>(engine: &'a EngineInterface, closure: &'a Spanned<Closure>, notices:
             let error = explain(error, closure);
             Error::from_hook(error.to_string(), error)
         })?;
-        Reader::default().read(answer)
+        Reader::default().read_result(answer)
     })
 }
 

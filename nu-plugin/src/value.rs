@@ -34,6 +34,8 @@ pub fn to_nu(value: Value, span: Span) -> NuValue {
 pub struct Reader {
     /// The closures that were found; a `Value::Hook` is an index into them.
     pub hooks: Vec<Spanned<Closure>>,
+    /// What is read, where it is no argument.
+    of: Option<&'static str>,
 }
 
 impl Reader {
@@ -53,7 +55,7 @@ impl Reader {
             NuValue::Filesize { val, .. } => Value::Size(val.get()),
             NuValue::Duration { val, .. } => Value::Elapsed(val),
             NuValue::Date { val, .. } => {
-                Value::Time(val.timestamp_nanos_opt().ok_or_else(|| refuse("a date that far away"))?)
+                Value::Time(val.timestamp_nanos_opt().ok_or_else(|| refuse(self.of, "a date that far away"))?)
             }
             NuValue::List { vals, .. } => {
                 Value::List(vals.into_iter().map(|item| self.read(item)).collect::<Result<_>>()?)
@@ -64,8 +66,17 @@ impl Reader {
                 Value::Hook(self.hooks.len() - 1)
             }
             NuValue::Error { error, .. } => return Err(Error::from_hook(error.to_string(), *error)),
-            other => return Err(refuse(&other.get_type().to_string())),
+            other => return Err(refuse(self.of, &other.get_type().to_string())),
         })
+    }
+
+    /// Turns what a closure returned into core's.
+    ///
+    /// # Errors
+    /// It is of a type that no operation takes.
+    pub fn read_result(mut self, value: NuValue) -> Result<Value> {
+        self.of = Some("the closure's result");
+        self.read(value)
     }
 
     /// Turns a record into core's.
@@ -77,8 +88,9 @@ impl Reader {
     }
 }
 
-fn refuse(found: &str) -> Error {
-    BadArgument::Type { name: None, expected: "a plain value".to_owned(), found: found.to_owned() }.into()
+fn refuse(of: Option<&str>, found: &str) -> Error {
+    BadArgument::Type { name: of.map(str::to_owned), expected: "a plain value".to_owned(), found: found.to_owned() }
+        .into()
 }
 
 #[cfg(test)]

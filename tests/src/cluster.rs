@@ -183,6 +183,13 @@ impl Running {
         run(self.ctl(&self.profile()).args(args), input)
     }
 
+    /// Writes a hundred keys in one transaction. Small values go to pages of their own: a large one is written anew with every key
+    /// that comes into its page.
+    pub fn put_hundred(&self, value: &str) {
+        let puts: String = (0..100).map(|number| format!("put hundred/{number} {value}\n")).collect();
+        self.etcdctl_reading(&["txn"], &format!("\n{puts}\n\n")).unwrap_or_else(|error| panic!("etcdctl txn: {error}"));
+    }
+
     /// Returns etcdctl of the same version, set up to talk to the cluster as a profile says.
     pub fn ctl(&self, profile: &Profile) -> Command {
         let mut command = etcdctl(&self.tools);

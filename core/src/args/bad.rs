@@ -69,6 +69,8 @@ pub enum BadArgument {
 
 fn argument(name: &Option<String>) -> Cow<'static, str> {
     match name {
+        // What a closure returns is no argument.
+        Some(name) if name.starts_with("the ") => Cow::Owned(name.clone()),
         Some(name) => Cow::Owned(format!("the argument {name}")),
         None => Cow::Borrowed("the value"),
     }

@@ -162,6 +162,52 @@ impl Fault for NotRestarted {
     }
 }
 
+/// A host has restarted a process, and the member did not go away meanwhile.
+#[derive(Debug, thiserror::Error)]
+#[error("{by} was restarted, and {member} was not seen to go away: it was another one's process")]
+pub(crate) struct OtherRestarted {
+    pub(crate) member: String,
+    pub(crate) by: String,
+}
+
+impl Fault for OtherRestarted {
+    fn code(&self) -> &'static str {
+        Code::NotRestarted.word()
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("correct hosts in the profile; `health` shows who was restarted".to_owned())
+    }
+}
+
+/// A closure was to start a member, and it was not seen to serve.
+#[derive(Debug, thiserror::Error)]
+#[error("the closure has ended, and {member} was not seen to serve")]
+pub(crate) struct NotStarted {
+    pub(crate) member: String,
+    pub(crate) source: Error,
+}
+
+impl Fault for NotStarted {
+    fn code(&self) -> &'static str {
+        "not_started"
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = "see in its log why; data of an older member, or a process that was not stopped, keep a new one from starting: move \
+                    them aside on its host, which a closure is not asked for again, and go on";
+        Some(help.to_owned())
+    }
+}
+
 /// The process of a member that was to come up has ended.
 #[derive(Debug, thiserror::Error)]
 #[error("{member} ended instead of serving, on {host}{}", self.why())]
@@ -212,9 +258,14 @@ impl Fault for NotEqual {
 
 /// Compaction and defragmentation did not make enough room.
 #[derive(Debug, thiserror::Error)]
-#[error("there is not enough room after compaction and defragmentation")]
+#[error("{}", StillFull::MESSAGE)]
 pub(crate) struct StillFull {
     pub(crate) source: Error,
+}
+
+impl StillFull {
+    /// How a journal tells that a run ended with this.
+    pub(crate) const MESSAGE: &str = "there is not enough room after compaction and defragmentation";
 }
 
 impl Fault for StillFull {

@@ -1,6 +1,6 @@
-//! One change at a time changes members or takes them away, whoever makes it and from wherever: the right to do so is a key in the
-//! cluster that lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it: before each
-//! step the cluster is looked at again.
+//! One change at a time changes members or takes them away, whoever makes it and from wherever: the right to do so is a key in
+//! the cluster that lives as long as its holder does. It keeps two operators out of each other's way. Safety does not rest on it:
+//! before each step the cluster is looked at again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,6 +110,12 @@ impl Lock {
                     let status = note.as_ref().map_or_else(|| "somebody has the right".to_owned(), Note::told);
                     holder = note;
                     Ok(Look::NotYet(status))
+                }
+                // Who may not write has not the role root, and would be told so again when a member is down.
+                Err(error)
+                    if error.code() == "permission_denied" && plan.steps.iter().any(|step| step.action.stops()) =>
+                {
+                    Err(NoRights { source: error }.into())
                 }
                 // A cluster that is full or whose data differ takes no claim, and has to be helped all the same.
                 Err(error) if matches!(error.code(), "nospace" | "corrupt" | "permission_denied") => {
@@ -271,6 +277,27 @@ fn unclaimed(error: &Error) -> String {
     format!("nothing keeps another change out meanwhile: {}", error.in_one_line())
 }
 
+/// The user has not the rights that what follows needs.
+#[derive(Debug, thiserror::Error)]
+#[error("this user may not change the cluster, and a member would be down before that shows")]
+struct NoRights {
+    source: Error,
+}
+
+impl Fault for NoRights {
+    fn code(&self) -> &'static str {
+        "permission_denied"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("use a user with the role root".to_owned())
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+}
+
 /// Another change is under way.
 #[derive(Debug, thiserror::Error)]
 #[error("another change is under way: {holder}")]
@@ -328,9 +355,13 @@ mod tests {
     #[test]
     fn who_is_kept_out_learns_by_whom() {
         let holder = Note { machine: "bastion".to_owned(), ..note(Process::this()) }.told();
-        insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into()]), @"
+        let rights = NoRights { source: Error::internal("no claim") };
+        insta::assert_snapshot!(crate::tests::shown([Busy { holder }.into(), rights.into()]), @"
         change_under_way: another change is under way: defrag, run 20261126T031500Z-defrag-87b8 on bastion
           help: wait for it to end; `change list` shows it on the machine where it runs
+        permission_denied: this user may not change the cluster, and a member would be down before that shows
+          because: a mistake inside etcdsh: no claim
+          help: use a user with the role root
         ");
     }
 }

@@ -25,6 +25,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+
 pub use execute::Hands;
 pub use observe::{Depth, observe, observe_hosts};
 pub use plan::{Action, Plan};
@@ -38,7 +40,7 @@ use crate::change::memory::Memory;
 use crate::change::report::{Quorum, plan_table};
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::host::{Host, Process};
+use crate::host::Host;
 use crate::operation::Operation;
 use crate::places::Places;
 use crate::units::Elapsed;
@@ -145,7 +147,7 @@ impl<C: Change> Operation for Changing<C> {
         settle(&mut plan, &view, given, &options, ctx.places());
         snapshot_is_new(ctx, &plan)?;
         let hands = on_hosts.map(|on| on.hands).unwrap_or_default();
-        ready(ctx, &plan, hands).await?;
+        ready(ctx, &view, &plan, hands).await?;
         if options.dry_run {
             return Ok(rehearse(plan, &view, &options.allow));
         }
@@ -180,17 +182,21 @@ pub(crate) async fn look_at_hosts(
 }
 
 /// Holds that the hosts are those that the profile means, and will take a start configuration, before anything is stopped.
-pub(crate) async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Result<()> {
+pub(crate) async fn ready(ctx: &Context<'_>, view: &ClusterView, plan: &Plan, hands: Hands) -> Result<()> {
+    let mut looks = Vec::new();
     for step in plan.steps.iter().filter(|_| !hands.closure()) {
         let (name, starts) = match &step.action {
             Action::StartMember { name, .. } => (name, true),
-            Action::StopMember { name, .. } | Action::RestartMember { name, .. } => (name, false),
+            Action::RestartMember { name, .. } => (name, false),
+            // Whether one that nobody sees may be passed over is for the guards to say.
+            Action::StopMember { name, .. } if view.hosting.sees(name) => (name, false),
             _ => continue,
         };
-        let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)? else { continue };
-        let looked = async { if starts { host.preflight(ctx, None).await } else { host.fits(ctx).await } };
-        ctx.unless_cancelled(looked).await.map_err(Error::before_sending)?;
+        if let Some(host) = Host::of(ctx.cluster()?.profile(), ctx.places(), name)? {
+            looks.push(async move { if starts { host.preflight(ctx, None).await } else { host.fits(ctx).await } });
+        }
     }
+    ctx.unless_cancelled(try_join_all(looks)).await.map_err(Error::before_sending)?;
     Ok(())
 }
 
@@ -198,8 +204,8 @@ pub(crate) async fn ready(ctx: &Context<'_>, plan: &Plan, hands: Hands) -> Resul
 /// when it is planned again.
 fn settle(plan: &mut Plan, view: &ClusterView, given: Record, options: &Options, places: &Places) {
     if options.allow.contains(&guard::Code::ProcessUnknown) {
-        let seen = |name: &str| view.hosting.of(name).is_none_or(|host| host.view.process != Process::Unknown);
-        plan.steps.retain(|step| !matches!(&step.action, Action::StopMember { name, .. } if !seen(name)));
+        let unseen = |name: &str| !view.hosting.sees(name);
+        plan.steps.retain(|step| !matches!(&step.action, Action::StopMember { name, .. } if unseen(name)));
     }
     // As a number it would be read as seconds.
     plan.again.insert("wait", format!("{}ns", options.wait.0));

@@ -51,6 +51,17 @@ pub async fn observe(cluster: &Arc<Cluster>, depth: Depth) -> Result<ClusterView
     };
     let (quick, confirmed) = join(quick, cluster.membership(Consistency::Linearizable, deadline)).await;
     let (list, mut views) = quick?;
+    // Where all endpoints lead to members that are cut off, the others may be a quorum, and are known only now.
+    let elsewhere = |m: &MemberView| {
+        let endpoint = m.endpoint.as_ref().filter(|endpoint| !cluster.seeds().contains(endpoint));
+        endpoint.is_some() && m.known().is_some_and(|status| status.leader.is_some())
+    };
+    let confirmed = match confirmed {
+        Err(error) if error.code() != "cluster_mismatch" && views.iter().any(elsewhere) => {
+            cluster.membership(Consistency::Linearizable, cluster.deadline()).await
+        }
+        confirmed => confirmed,
+    };
     let confirmed = match confirmed {
         Ok(newer) => {
             follow(cluster, &list.members, &newer, &mut views, depth, cluster.deadline()).await?;
@@ -94,6 +105,7 @@ async fn look_at_host(ctx: &Context<'_>, name: String, host: Host) -> HostSeen {
         name,
         process: Process::Unknown,
         data: Data::Unknown(error.in_one_line()),
+        called: None,
     });
     HostSeen { view, peer_urls: host.peer_urls(), about: host.describe() }
 }

@@ -242,6 +242,11 @@ impl Action {
         )
     }
 
+    /// Says whether a process is stopped for it.
+    pub fn stops(&self) -> bool {
+        matches!(self, Action::StopMember { .. } | Action::RestartMember { .. })
+    }
+
     /// Says whether it leaves no trace in the cluster, so that only a journal knows of it.
     pub fn leaves_no_trace(&self) -> bool {
         matches!(

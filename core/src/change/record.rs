@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::args::{Kind, Typed};
+use crate::change::failed::StillFull;
 use crate::change::journal::folder;
 use crate::error::{Fault, Result, suggest};
 use crate::id::ClusterId;
@@ -100,6 +101,12 @@ struct PlanLine {
 }
 
 impl RunRecord {
+    /// Says whether it ended because all that makes room had been done, and there was none.
+    pub(crate) fn found_no_room(&self) -> bool {
+        let failed = |step: &StepRecord| step.outcome.as_deref() == Some("failed");
+        self.steps.iter().any(|step| failed(step) && step.detail.starts_with(StillFull::MESSAGE))
+    }
+
     /// Reads a journal. A last line that was cut short by a crash is passed over.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let id = path.file_stem()?.to_string_lossy().into_owned();
@@ -182,11 +189,23 @@ fn is_held(path: &Path) -> bool {
     matches!(lock, Ok(Err(std::fs::TryLockError::WouldBlock)))
 }
 
+fn journals(state: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
+    // To open a pipe would wait for its writer.
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "jsonl") && path.is_file();
+    files.map(|file| file.path()).filter(is_journal)
+}
+
+/// Returns the names of the runs whose journals cannot be read. An empty one is of a run that ended before its first line.
+pub fn unreadable(state: &Path) -> Vec<String> {
+    let written = |path: &PathBuf| path.metadata().is_ok_and(|file| file.len() > 0);
+    let damaged = journals(state).filter(|path| written(path) && RunRecord::read(path).is_none());
+    damaged.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect()
+}
+
 /// Returns every run that journals below a state folder tell of, the newest first.
 pub fn runs(state: &Path) -> Vec<RunRecord> {
-    let files = std::fs::read_dir(folder(state)).into_iter().flatten().flatten();
-    let paths = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
-    let mut runs: Vec<_> = paths.filter_map(|path| RunRecord::read(&path)).collect();
+    let mut runs: Vec<_> = journals(state).filter_map(|path| RunRecord::read(&path)).collect();
     runs.sort_by(|a, b| (&b.started, &b.id).cmp(&(&a.started, &a.id)));
     let finished: Vec<String> =
         runs.iter().filter(|run| run.state == RunState::Done).filter_map(|run| run.resumes.clone()).collect();
@@ -220,25 +239,48 @@ pub fn find(state: &Path, wanted: &str) -> Result<RunRecord> {
     match (found.len(), found.pop()) {
         (1, Some(run)) => Ok(run),
         (0, _) => {
+            if let Some(id) = unreadable(state).into_iter().find(|id| id == wanted) {
+                return Err(NoSuchRun::Unreadable { id }.into());
+            }
             let known: Vec<&str> = ids.iter().map(String::as_str).collect();
-            Err(NoSuchRun { wanted: wanted.to_owned(), several: false, suggestion: suggest(wanted, &known) }.into())
+            Err(NoSuchRun::Unknown { wanted: wanted.to_owned(), suggestion: suggest(wanted, &known) }.into())
         }
-        _ => Err(NoSuchRun { wanted: wanted.to_owned(), several: true, suggestion: None }.into()),
+        _ => Err(NoSuchRun::Several { wanted: wanted.to_owned() }.into()),
     }
 }
 
 /// No run is meant, or more than one.
 #[derive(Debug, thiserror::Error)]
-#[error("{} run is named {wanted:?}", if *several { "more than one" } else { "no" })]
-pub struct NoSuchRun {
-    wanted: String,
-    several: bool,
-    suggestion: Option<String>,
+pub enum NoSuchRun {
+    /// There is none.
+    #[error("no run is named {wanted:?}")]
+    Unknown {
+        /// What was said.
+        wanted: String,
+        /// One with a similar name.
+        suggestion: Option<String>,
+    },
+    /// There are several.
+    #[error("more than one run is named {wanted:?}")]
+    Several {
+        /// What was said.
+        wanted: String,
+    },
+    /// There is one, and nobody can tell what it did.
+    #[error("the journal of the run {id} cannot be read")]
+    Unreadable {
+        /// Its name.
+        id: String,
+    },
 }
 
 impl Fault for NoSuchRun {
     fn code(&self) -> &'static str {
-        if self.several { "run_ambiguous" } else { "run_not_found" }
+        match self {
+            NoSuchRun::Unknown { .. } => "run_not_found",
+            NoSuchRun::Several { .. } => "run_ambiguous",
+            NoSuchRun::Unreadable { .. } => "run_unreadable",
+        }
     }
 
     fn argument(&self) -> Option<&str> {
@@ -246,9 +288,13 @@ impl Fault for NoSuchRun {
     }
 
     fn help(&self) -> Option<String> {
-        Some(match &self.suggestion {
-            Some(near) => format!("did you mean {near}?"),
-            None => "`change list` names the runs; a beginning that no other has is enough".to_owned(),
+        Some(match self {
+            NoSuchRun::Unknown { suggestion: Some(near), .. } => format!("did you mean {near}?"),
+            NoSuchRun::Unreadable { .. } => {
+                "its first line is damaged; run the operation itself again, which finds out what is done already"
+                    .to_owned()
+            }
+            _ => "`change list` names the runs; a beginning that no other has is enough".to_owned(),
         })
     }
 }
@@ -306,8 +352,11 @@ pub(in crate::change) mod tests {
         journal(state, "20261126T031500Z-defrag-1111", "", &[]);
         journal(state, "20261126T031500Z-defrag-1222", "", &[]);
         assert_eq!(find(state, "20261126T031500Z-defrag-12").unwrap().id, "20261126T031500Z-defrag-1222");
-        let wrong =
-            ["2026", "", "20261126T031500Z-defrag-1112"].map(|wanted| find(state, wanted).map(drop).unwrap_err());
+        std::fs::write(folder(state).join("torn.jsonl"), "{\"time\"").unwrap();
+        std::fs::write(folder(state).join("empty.jsonl"), "").unwrap();
+        assert_eq!(unreadable(state), ["torn"]);
+        let wrong = ["2026", "", "20261126T031500Z-defrag-1112", "torn"];
+        let wrong = wrong.map(|wanted| find(state, wanted).map(drop).unwrap_err());
         insta::assert_snapshot!(crate::tests::shown(wrong), @r#"
         run_ambiguous (id): more than one run is named "2026"
           help: `change list` names the runs; a beginning that no other has is enough
@@ -315,6 +364,8 @@ pub(in crate::change) mod tests {
           help: `change list` names the runs; a beginning that no other has is enough
         run_not_found (id): no run is named "20261126T031500Z-defrag-1112"
           help: did you mean 20261126T031500Z-defrag-1111?
+        run_unreadable (id): the journal of the run torn cannot be read
+          help: its first line is damaged; run the operation itself again, which finds out what is done already
         "#);
     }
 }

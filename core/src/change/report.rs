@@ -101,6 +101,8 @@ crate::choice! {
     pub enum Outcome {
         /// It was done, and came true.
         Done = "done",
+        /// It was done, and was not seen to come true.
+        Unseen = "unseen",
         /// It was true already, so nothing was done.
         Already = "already",
         /// It was not reached.
@@ -119,7 +121,7 @@ record! {
         step: String,
         /// The member that it was done to.
         target: String,
-        /// What came of it: done, already, skipped, failed or unknown.
+        /// What came of it: done, unseen, already, skipped, failed or unknown.
         outcome: Outcome,
         /// How long it took.
         took: Elapsed,

@@ -13,6 +13,8 @@ pub struct Stopped {
     pub(crate) of: usize,
     /// Whether a closure does what is done on hosts.
     pub(crate) by_closure: bool,
+    /// The profile by which the cluster was named.
+    pub(crate) profile: Option<String>,
     pub(crate) report: Option<Value>,
     pub(crate) source: Error,
 }
@@ -39,7 +41,10 @@ impl Fault for Stopped {
         let full = self.source.code() == Code::SpaceNotFree.word();
         let on = self.run().filter(|_| (self.of > 1 || help.is_none()) && !full);
         let closure = if self.by_closure { ", with the same closure behind it" } else { "" };
-        let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`{closure}"));
+        let profile =
+            self.profile.as_ref().map(|name| format!(" with the profile {}", crate::units::escape_word(name)));
+        let profile = profile.unwrap_or_default();
+        let on = on.map(|run| format!("to go on where it stopped: `change resume {run}`{profile}{closure}"));
         let both: Vec<String> = help.into_iter().chain(on).collect();
         (!both.is_empty()).then(|| both.join("; "))
     }
@@ -160,14 +165,15 @@ mod tests {
                 operation: "defrag".to_owned(),
                 done: 1,
                 of,
-                by_closure: false,
+                by_closure: of == 3,
+                profile: Some("prod".to_owned()).filter(|_| of == 3),
                 report: Some(report),
                 source,
             })
         };
         let said = [stopped(3).help(), stopped(1).help()].map(Option::unwrap_or_default).join("\n");
         insta::assert_snapshot!(said, @"
-        bring voters back first; `health` names those that are down; to go on where it stopped: `change resume 20261126T031500Z-defrag-87b8`
+        bring voters back first; `health` names those that are down; to go on where it stopped: `change resume 20261126T031500Z-defrag-87b8` with the profile prod, with the same closure behind it
         bring voters back first; `health` names those that are down
         ");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 pub use crate::change::failure::{Answered, Failure};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
-use crate::host::HostView;
+use crate::host::{HostView, Process};
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::member::{Member, Membership};
 use crate::rpc::{Alarm, AlarmKind, Status};
@@ -72,6 +72,12 @@ impl MemberView {
         let status = self.status.as_ref().and_then(|answer| answer.as_ref().err());
         let reads = [&self.serializable, &self.linearizable];
         status.or_else(|| reads.into_iter().find_map(|answer| answer.as_ref().and_then(|a| a.as_ref().err())))
+    }
+
+    /// Returns the size of its database and how large that may grow; the quota that is given counts where the server does not
+    /// tell its own, as before 3.6.
+    pub fn room(&self, quota: Option<i64>) -> Option<(i64, i64)> {
+        self.known().and_then(|status| Some((status.db_size, status.db_quota.or(quota)?)))
     }
 
     /// Returns its version.
@@ -165,6 +171,11 @@ impl Hosting {
             Hosting::Drivers(seen) => seen.iter().find(|seen| seen.view.name == name),
             Hosting::Nobody | Hosting::Closure => None,
         }
+    }
+
+    /// Says whether it can be told of a member's process that it runs, or that it does not, where a driver has to tell.
+    pub fn sees(&self, name: &str) -> bool {
+        self.of(name).is_none_or(|host| host.view.process != Process::Unknown)
     }
 
     /// Says whether somebody can start and stop a member.
@@ -266,10 +277,13 @@ impl ClusterView {
         self.members.iter().filter_map(MemberView::known).map(|status| status.revision).max()
     }
 
-    /// Returns the newest revision that every voter has that answered.
+    /// Returns the newest revision that every voter has that follows a leader; where nobody does, that answered.
     pub fn common_revision(&self) -> Option<Revision> {
-        let revisions = self.voters().filter_map(MemberView::known).map(|status| status.revision);
-        revisions.min().filter(|revision| revision.0 > 0)
+        let least = |led: bool| {
+            let known = self.voters().filter_map(MemberView::known);
+            known.filter(|status| !led || status.leader.is_some()).map(|status| status.revision).min()
+        };
+        least(true).or_else(|| least(false)).filter(|revision| revision.0 > 0)
     }
 
     /// Returns the oldest version among the members that told theirs.
@@ -287,11 +301,9 @@ impl ClusterView {
         self.alarms.iter().any(|alarm| alarm.member_id == id && alarm.kind == kind)
     }
 
-    /// Returns the member whose database is nearest to its quota, with both sizes. The quota that is given counts where a
-    /// server does not tell its own, as before 3.6; without either there is nothing to compare with.
+    /// Returns the member whose database is nearest to its quota, with both sizes as [`MemberView::room`] tells them.
     pub fn fullest(&self, quota: Option<i64>) -> Option<(&MemberView, i64, i64)> {
-        let full = |m: &'_ MemberView| m.known().and_then(|s| Some((s.db_size, s.db_quota.or(quota)?)));
-        let all = self.members.iter().filter_map(|m| full(m).map(|(size, quota)| (m, size, quota)));
+        let all = self.members.iter().filter_map(|m| m.room(quota).map(|(size, quota)| (m, size, quota)));
         all.max_by(|(_, a, of_a), (_, b, of_b)| {
             (i128::from(*a) * i128::from(*of_b)).cmp(&(i128::from(*b) * i128::from(*of_a)))
         })

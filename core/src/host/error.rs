@@ -92,16 +92,28 @@ pub enum HostError {
         help: String,
     },
     /// The profile has another data dir than the process.
-    #[error("{by} runs {member} on the data dir {dir}, not {profile}")]
+    #[error("{by} runs {member} with the {setting} {dir}, not {profile}")]
     Dir {
         /// The member.
         member: String,
         /// What runs it.
         by: String,
-        /// The data dir of the process.
+        /// Which folder, as the profile calls it: `data_dir` or `wal_dir`.
+        setting: &'static str,
+        /// That of the process.
         dir: String,
         /// That of the profile.
         profile: String,
+    },
+    /// A WAL dir holds more than etcd puts there.
+    #[error("{path} on {place} holds {name}, which is none of a WAL's files")]
+    NotOnlyWal {
+        /// The folder.
+        path: String,
+        /// The machine.
+        place: String,
+        /// What else is there.
+        name: String,
     },
     /// The process ended when it should have gone on.
     #[error("{member} ended at once ({by}){}", after(lines))]
@@ -114,12 +126,14 @@ pub enum HostError {
         lines: Vec<String>,
     },
     /// Data did not go where they were moved.
-    #[error("{path} on {place} was to be moved, and is still there")]
+    #[error("{path} on {place} was to be moved, and is still there{}", why(said))]
     NotMoved {
         /// What was to be moved.
         path: String,
         /// The machine.
         place: String,
+        /// What was said of it.
+        said: String,
     },
     /// What was ordered did not come true in time, and may come true later.
     #[error("{left}, and may do so later")]
@@ -163,7 +177,7 @@ impl Fault for HostError {
             HostError::Missing { .. } => "host_not_found",
             HostError::Runs { .. } => "host_state",
             HostError::Deaf { .. } => "host_start_configuration",
-            HostError::Dir { .. } => "host_data_dir",
+            HostError::Dir { .. } | HostError::NotOnlyWal { .. } => "host_data_dir",
             HostError::Ended { .. } => "host_member_ended",
             HostError::Late { .. } => TimedOut::CODE,
             HostError::Interrupted { .. } => Interrupted::CODE,
@@ -176,12 +190,18 @@ impl Fault for HostError {
                 format!("see that `ssh {host} true` works without asking anything, or correct host in the profile")
             }
             HostError::NoProgram { .. } => "install it, or add its folder to PATH".to_owned(),
-            HostError::Failed { .. } => "see that the user may do that there, for example as root".to_owned(),
+            HostError::Failed { said, .. } if is_forbidden(said) => {
+                "see that the user may do that there, for example as root".to_owned()
+            }
+            HostError::Failed { .. } => "see on that machine why; when that is mended, go on, or run this again".to_owned(),
             HostError::TooSlow { .. } => "see what keeps that machine busy, and run this again".to_owned(),
             HostError::Missing { .. } => "correct hosts in the profile".to_owned(),
             HostError::Runs { .. } => "stop it first".to_owned(),
             HostError::Deaf { help, .. } => help.clone(),
-            HostError::Dir { .. } => "correct data_dir in the profile".to_owned(),
+            HostError::Dir { setting, .. } => format!("correct {setting} in the profile"),
+            HostError::NotOnlyWal { .. } => {
+                "correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone".to_owned()
+            }
             HostError::NotMoved { .. } => "move it aside by hand; delete nothing".to_owned(),
             HostError::Late { .. } => {
                 "see with `health` what became of it; a member that is down then is brought back when this is gone on with".to_owned()
@@ -210,4 +230,14 @@ impl Fault for HostError {
     fn retryable(&self) -> bool {
         matches!(self, HostError::Unreachable { .. } | HostError::TooSlow { .. } | HostError::Late { .. })
     }
+}
+
+/// Says whether a command failed because its user may not do that.
+fn is_forbidden(said: &str) -> bool {
+    ["denied", "not permitted", "authentication", "authorized"].iter().any(|word| said.contains(word))
+}
+
+fn why(said: &str) -> String {
+    let said = said.trim();
+    if said.is_empty() { String::new() } else { format!(": {said}") }
 }

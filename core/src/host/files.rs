@@ -1,6 +1,7 @@
 //! Files on a member's machine: whose data there are, and how they are moved aside. It is done with the small programs that every
 //! machine has, so that the same is done on this machine and over ssh.
 
+use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, data};
 use crate::context::Context;
@@ -24,17 +25,44 @@ impl Dirs {
         self.wal.clone().unwrap_or_else(|| format!("{}/member/wal", self.data))
     }
 
-    /// Holds that these are what a process has, where its flags say so.
-    pub(super) fn are(&self, member: &str, by: &str, dir: Option<&str>) -> Result<(), HostError> {
-        match dir.filter(|dir| dir.trim_end_matches('/') != self.data) {
-            Some(dir) => Err(HostError::Dir {
-                member: member.to_owned(),
-                by: by.to_owned(),
-                dir: dir.to_owned(),
-                profile: self.data.clone(),
-            }),
-            None => Ok(()),
+    /// Holds that these are what a process has, where it says so, and that a WAL dir holds nothing else.
+    pub(super) async fn are(
+        &self,
+        ctx: &Context<'_>,
+        machine: &Machine,
+        member: &str,
+        by: &str,
+        told: Told,
+    ) -> Result<()> {
+        for (setting, dir, profile) in
+            [("data_dir", told.data_dir, self.data.clone()), ("wal_dir", told.wal_dir, self.wal())]
+        {
+            if let Some(dir) = dir.filter(|dir| dir.trim_end_matches('/') != profile) {
+                let (member, by) = (member.to_owned(), by.to_owned());
+                return Err(HostError::Dir { member, by, setting, dir, profile }.into());
+            }
         }
+        if let Some(wal) = &self.wal {
+            only_wal(machine, wal, names(ctx, machine, wal).await??.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Finds etcd's process by its data dir. A container's processes stand in its machine's table.
+    pub(super) async fn pid(&self, ctx: &Context<'_>, machine: &Machine) -> Result<Option<String>> {
+        let words = ["ps", "-ww", "-C", "etcd", "-o", "pid=", "-o", "args="];
+        let done = machine.ask(ctx, &words).await?;
+        // It exits with 1 where there is no such process, and says nothing then.
+        if done.code != 0 && !(done.code == 1 && done.said.trim().is_empty()) {
+            return Err(machine.failed(&words, &done).into());
+        }
+        let text = done.text();
+        let own = |line: &&str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            super::flags::value(&words, "data-dir").is_some_and(|dir| dir.trim_end_matches('/') == self.data)
+        };
+        let line = text.lines().find(own);
+        Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
     }
 
     /// Reads whose data there are.
@@ -62,24 +90,46 @@ impl Dirs {
     /// Moves the data aside, and returns where they lie now. The data dir itself stays, with its owner and its mode, because it
     /// may be where a disk is mounted, and its parent may not be etcd's; everything that etcd keeps in it is in one folder.
     pub(super) async fn set_aside(&self, ctx: &Context<'_>, machine: &Machine) -> Result<Option<String>> {
-        let stamp = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
+        let stamp = chrono::Utc::now().format(STAMP);
         let mut moved = Vec::new();
         // The database goes first: without its log it would be taken for a new member's.
         for path in [Some(self.member()), self.wal.clone()].into_iter().flatten() {
-            if names(ctx, machine, &path).await??.is_none() {
-                continue;
+            let Some(found) = names(ctx, machine, &path).await?? else { continue };
+            if self.wal.as_ref() == Some(&path) {
+                only_wal(machine, &path, &found)?;
             }
             let aside = format!("{path}.aside-{stamp}");
-            machine.act(&["mv", "-n", "-T", "--", &path, &aside]).await?;
+            // A command may be carried out long after it was given up, and the folder may be a new member's by then: what is
+            // moved is the folder that was seen, and no other one of its name.
+            let inode = machine.ask(ctx, &["stat", "-c", "%i", "--", &path]).await?.text();
+            let moves = ["-exec", "mv", "-n", "-T", "--", &path, &aside, ";"];
+            let found = ["find", &path, "-maxdepth", "0", "-inum", inode.trim()];
+            let done = machine.act(&[&found[..], &moves].concat()).await?;
             // What mv does not move for the sake of what is there already, it passes over in silence.
             if names(ctx, machine, &path).await??.is_some() {
-                return Err(HostError::NotMoved { path, place: machine.place() }.into());
+                return Err(HostError::NotMoved { path, place: machine.place(), said: done.said }.into());
             }
             moved.push(aside);
         }
         Ok((!moved.is_empty()).then(|| moved.join(" and ")))
     }
 }
+
+/// Holds that a WAL dir has what etcd puts there and nothing else: it is moved as a whole, and another member's files, or a data dir,
+/// would go with it.
+fn only_wal(machine: &Machine, path: &str, found: &[String]) -> Result<(), HostError> {
+    let foreign = found.iter().find(|name| !WAL_FILES.iter().any(|end| name.ends_with(end)));
+    match foreign {
+        Some(name) => {
+            let (path, name) = (path.to_owned(), name.clone());
+            Err(HostError::NotOnlyWal { path, name, place: machine.place() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// How the names end of what etcd has in a WAL dir: segments, those that are prepared, and those that it has repaired.
+const WAL_FILES: [&str; 3] = [".wal", ".tmp", ".broken"];
 
 /// Returns the names in a folder; none where there is no such folder. Who may not look is told so.
 pub(super) async fn names(
@@ -102,6 +152,22 @@ pub(super) async fn read_text(ctx: &Context<'_>, machine: &Machine, path: &str) 
     let done = machine.ask(ctx, &words).await?;
     Ok(machine.succeeded(&words, done)?.text())
 }
+
+/// Writes a file anew, with its owner and mode, and keeps what it was beside it.
+pub(super) async fn rewrite(machine: &Machine, path: &str, old: Option<&str>, new: &str) -> Result<(), HostError> {
+    if old == Some(new) {
+        return Ok(());
+    }
+    if old.is_some() {
+        let stamp = chrono::Utc::now().format(STAMP);
+        machine.act(&["cp", "-p", "--", path, &format!("{path}.before-{stamp}")]).await?;
+        machine.act(&["cp", "-p", "--", path, &format!("{path}.part")]).await?;
+    }
+    write_text(machine, path, new).await
+}
+
+/// The time in the names of what is kept.
+pub(super) const STAMP: &str = "%Y%m%dT%H%M%S%.6f";
 
 /// Writes a file so that a reader sees the old content or the new one, and never a part.
 pub(super) async fn write_text(machine: &Machine, path: &str, content: &str) -> Result<(), HostError> {

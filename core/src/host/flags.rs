@@ -25,6 +25,25 @@ pub(super) fn value<'w>(words: &[&'w str], flag: &str) -> Option<&'w str> {
     })
 }
 
+/// What a process says of itself, on its command line or in its environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// Which member it is.
+    pub(super) name: Option<String>,
+    /// Its data dir.
+    pub(super) data_dir: Option<String>,
+    /// Its WAL dir, where it is not in the data dir.
+    pub(super) wal_dir: Option<String>,
+}
+
+impl Told {
+    /// Asks for each of them by its flag. What stands for something that only the process knows says nothing.
+    pub(super) fn by(said: impl Fn(&str) -> Option<String>) -> Self {
+        let plain = |flag: &str| said(flag).filter(|value| !value.is_empty() && !value.starts_with(['$', '%']));
+        Told { name: plain("name"), data_dir: plain("data-dir"), wal_dir: plain("wal-dir") }
+    }
+}
+
 /// Returns the first flag on a command line that says something else than the start configuration does, with what it says. A
 /// flag whose value is its own variable says nothing. Without a configuration, what it will say is known of the name only.
 pub(super) fn conflict<'w>(

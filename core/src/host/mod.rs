@@ -6,6 +6,7 @@
 
 mod data;
 pub(crate) mod death;
+mod environment;
 mod error;
 mod files;
 mod flags;
@@ -61,6 +62,17 @@ pub enum Data {
     Unknown(String),
 }
 
+impl Data {
+    /// Says why it is not known whose they are; nothing where it is.
+    pub fn why_unknown(&self) -> &str {
+        match self {
+            Data::None => "there are no data where the profile says they are",
+            Data::Of { .. } => "",
+            Data::Unknown(why) => why,
+        }
+    }
+}
+
 /// What is seen of a member on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostView {
@@ -70,6 +82,8 @@ pub struct HostView {
     pub process: Process,
     /// Whose data it has.
     pub data: Data,
+    /// What the process calls itself, where the data do not tell whose they are.
+    pub called: Option<String>,
 }
 
 /// The driver of one member.
@@ -111,8 +125,9 @@ impl Host {
                 let member = member.clone();
                 Driver::Systemd(systemd::Driver { member, machine, unit, env_file, drop_ins, log, dirs })
             }
-            Runs::Manifest(manifest) => {
-                Driver::StaticPod(static_pod::Driver { member: member.clone(), machine, manifest, log, dirs })
+            Runs::Manifest { path: manifest, file_check } => {
+                let member = member.clone();
+                Driver::StaticPod(static_pod::Driver { member, machine, manifest, file_check, log, dirs })
             }
         };
         Ok(Some(Host { member, peer_urls: host.peer_urls, driver }))
@@ -151,7 +166,13 @@ impl Host {
             Driver::Systemd(driver) => driver.look(ctx).await?,
             Driver::StaticPod(driver) => driver.look(ctx).await?,
         };
-        Ok(HostView { name: self.member.clone(), process, data })
+        let called = match &self.driver {
+            _ if matches!(data, Data::Of { .. }) => None,
+            Driver::Sandbox(_) => Some(self.member.clone()),
+            Driver::Systemd(driver) => driver.called(ctx).await?,
+            Driver::StaticPod(driver) => driver.called(ctx).await?,
+        };
+        Ok(HostView { name: self.member.clone(), process, data, called })
     }
 
     /// Holds that a start configuration will reach the member, as far as that can be seen before anything is stopped. The

@@ -16,6 +16,11 @@ use crate::places::Places;
 
 /// How long a question may take, and how long something small that is done.
 const BOUND: Duration = Duration::from_secs(30);
+/// For how many seconds a command that changes something may run on another machine: it is ended there before it is given up here,
+/// so that it does not come true when something else has been done meanwhile.
+const ACT: u64 = 20;
+/// What `timeout` exits with when it has ended a command.
+const CUT: i32 = 124;
 /// How long ssh may take to connect, in seconds.
 const CONNECT: u32 = 10;
 /// For how long a connection is kept for the next command, in seconds.
@@ -55,6 +60,13 @@ impl Done {
     }
 }
 
+/// Whether a command changes anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Asks,
+    Acts,
+}
+
 impl Machine {
     pub(super) fn new(places: &Places, host: Option<&str>) -> Self {
         Machine {
@@ -72,7 +84,7 @@ impl Machine {
 
     /// Asks something, which is given up on Ctrl-C. Any exit code is an answer.
     pub(super) async fn ask(&self, ctx: &Context<'_>, words: &[&str]) -> Result<Done> {
-        ctx.unless_cancelled(async { Ok(self.run(words, &[]).await?) }).await
+        ctx.unless_cancelled(async { Ok(self.run(words, &[], Does::Asks).await?) }).await
     }
 
     /// Does something, which is run to its end in any case. It has to succeed.
@@ -82,7 +94,7 @@ impl Machine {
 
     /// The same with something to read on its standard input.
     pub(super) async fn act_on(&self, words: &[&str], input: &[u8]) -> Result<Done, HostError> {
-        self.succeeded(words, self.run(words, input).await?)
+        self.succeeded(words, self.run(words, input, Does::Acts).await?)
     }
 
     /// Holds that a command succeeded.
@@ -96,15 +108,17 @@ impl Machine {
         HostError::Failed { place: self.place(), command: words.join(" "), code: done.code, said }
     }
 
-    async fn run(&self, words: &[&str], input: &[u8]) -> Result<Done, HostError> {
-        let mut command = self.command(words)?;
+    async fn run(&self, words: &[&str], input: &[u8], does: Does) -> Result<Done, HostError> {
+        let mut command = self.command(words, does)?;
         let program = || words.first().copied().unwrap_or_default().to_owned();
         let io = |source| HostError::Io { program: program(), source };
         let mut child = command.spawn().map_err(io)?;
         let done = timeout(self.bound, talk(&mut child, input)).await;
+        let too_slow =
+            |bound: Duration| HostError::TooSlow { place: self.place(), command: words.join(" "), bound: bound.into() };
         let Ok(done) = done else {
             let _ = child.start_kill();
-            return Err(HostError::TooSlow { place: self.place(), command: words.join(" "), bound: self.bound.into() });
+            return Err(too_slow(self.bound));
         };
         let (status, out, said) = done.map_err(io)?;
         if out.len() > LIMIT {
@@ -115,11 +129,12 @@ impl Machine {
             Some(host) if done.code == UNREACHABLE => {
                 Err(HostError::Unreachable { host: host.clone(), said: last_line(&done.said) })
             }
+            Some(_) if done.code == CUT && does == Does::Acts => Err(too_slow(Duration::from_secs(ACT))),
             _ => Ok(done),
         }
     }
 
-    fn command(&self, words: &[&str]) -> Result<Command, HostError> {
+    fn command(&self, words: &[&str], does: Does) -> Result<Command, HostError> {
         let mut command = match &self.host {
             None => {
                 let name = words.first().copied().unwrap_or_default();
@@ -129,7 +144,9 @@ impl Machine {
             }
             Some(host) => {
                 let mut command = Command::new(self.program("ssh")?);
-                command.args(self.options(host)).arg("--").arg(host).arg(line(words));
+                let (act, cut) = (ACT.to_string(), does == Does::Acts);
+                let all: Vec<&str> = ["timeout", &act].iter().filter(|_| cut).chain(words).copied().collect();
+                command.args(self.options(host)).arg("--").arg(host).arg(line(&all));
                 command
             }
         };
@@ -281,16 +298,16 @@ mod tests {
             run(&["false"]).await.unwrap_err(),
             run(&["no-such-program"]).await.unwrap_err(),
         ];
-        insta::assert_snapshot!(crate::tests::shown(errors.map(Into::into)), @r#"
+        insta::assert_snapshot!(crate::tests::shown(errors.map(Into::into)), @"
         host_failed: on this machine, `sleep 5` did not end within 300ms
           help: see what keeps that machine busy, and run this again
         host_failed: on this machine, `head -c 2000000 /dev/zero` answered with more than 1048576 bytes
         host_failed: on this machine, `ls /none` ended with exit code 2: ls: cannot access '/none': No such file or directory
-          help: see that the user may do that there, for example as root
+          help: see on that machine why; when that is mended, go on, or run this again
         host_failed: on this machine, `false` ended with exit code 1: it said nothing
-          help: see that the user may do that there, for example as root
+          help: see on that machine why; when that is mended, go on, or run this again
         program_not_found: the program no-such-program is not in a folder of PATH
           help: install it, or add its folder to PATH
-        "#);
+        ");
     }
 }

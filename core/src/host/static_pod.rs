@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::error::cut;
-use super::files::{Dirs, names, read_text, write_text};
+use super::files::{Dirs, STAMP, names, read_text, rewrite};
+use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, manifest};
 use crate::context::Context;
@@ -25,6 +26,8 @@ pub(super) struct Driver {
     pub(super) member: String,
     pub(super) machine: Machine,
     pub(super) manifest: String,
+    /// How long the kubelet takes at most to see that a manifest has gone.
+    pub(super) file_check: Duration,
     /// The file with the log, where it is not where a kubelet keeps it.
     pub(super) log: Option<String>,
     pub(super) dirs: Dirs,
@@ -57,12 +60,18 @@ impl Driver {
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
     }
 
+    pub(super) async fn called(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(told(&self.text(ctx).await?).name)
+    }
+
     pub(super) async fn preflight(&self, ctx: &Context<'_>) -> Result<()> {
-        Ok(self.takes(&self.text(ctx).await?)?)
+        let text = self.text(ctx).await?;
+        self.takes(&text)?;
+        self.has_dirs(ctx, &text).await
     }
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
-        Ok(self.has_dir(&self.text(ctx).await?)?)
+        self.has_dirs(ctx, &self.text(ctx).await?).await
     }
 
     /// Reads the manifest, wherever it is.
@@ -84,12 +93,22 @@ impl Driver {
             }
             self.shift(ctx, &self.manifest, &parked).await?;
         }
+        // A process that runs is ended by the kubelet, because the manifest has gone. Where none did, the kubelet may be about to
+        // start it again, and has to have looked first.
+        let noticed = if seen.placed && seen.pid.is_none() { self.file_check } else { Duration::ZERO };
+        let mut away_since = None;
         let ended = async || {
-            let pid = self.pid(ctx).await?;
-            Ok(pid.map_or(Look::Ready(()), |pid| Look::NotYet(format!("its process {pid} is there"))))
+            Ok(match self.dirs.pid(ctx, &self.machine).await? {
+                Some(pid) => {
+                    away_since = None;
+                    Look::NotYet(format!("its process {pid} is there"))
+                }
+                None if away_since.get_or_insert_with(Instant::now).elapsed() >= noticed => Look::Ready(()),
+                None => Look::NotYet("the kubelet may not have seen yet that its manifest has gone".to_owned()),
+            })
         };
         let left = || format!("the manifest was moved to {parked}, and the kubelet ends the pod");
-        until(ctx, &format!("{} has ended", self.describe()), bound, ended).await.map_err(cut(left))
+        until(ctx, &format!("{} has ended", self.describe()), bound + noticed, ended).await.map_err(cut(left))
     }
 
     pub(super) async fn start(
@@ -105,6 +124,7 @@ impl Driver {
             }
             let text = read_text(ctx, &self.machine, &parked).await?;
             self.takes(&text)?;
+            self.has_dirs(ctx, &text).await?;
             self.write(&text, &manifest::with(&text, with)).await?;
         }
         if !seen.placed {
@@ -119,7 +139,7 @@ impl Driver {
         let mut first: Option<(String, Instant)> = None;
         let what = format!("{} has run for a moment", self.describe());
         let ended = until(ctx, &what, bound.max(STEADY), async || {
-            Ok(match (self.pid(ctx).await?, &first) {
+            Ok(match (self.dirs.pid(ctx, &self.machine).await?, &first) {
                 (pid, Some((known, _))) if pid.as_ref() != Some(known) => Look::Ready(true),
                 (_, Some((_, since))) if since.elapsed() >= STEADY => Look::Ready(false),
                 (Some(pid), None) => {
@@ -174,24 +194,7 @@ impl Driver {
             let what = format!("the manifest {}", self.manifest);
             return Err(HostError::Missing { what, place: self.machine.place() }.into());
         }
-        Ok(Seen { placed, parked, pid: self.pid(ctx).await? })
-    }
-
-    /// Finds etcd's process by its data dir. A container's processes stand in its machine's table.
-    async fn pid(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let words = ["ps", "-ww", "-C", "etcd", "-o", "pid=", "-o", "args="];
-        let done = self.machine.ask(ctx, &words).await?;
-        // It exits with 1 where there is no such process, and says nothing then.
-        if done.code != 0 && !(done.code == 1 && done.said.trim().is_empty()) {
-            return Err(self.machine.failed(&words, &done).into());
-        }
-        let text = done.text();
-        let own = |line: &&str| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            super::flags::value(&words, "data-dir").is_some_and(|dir| dir.trim_end_matches('/') == self.dirs.data)
-        };
-        let line = text.lines().find(own);
-        Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
+        Ok(Seen { placed, parked, pid: self.dirs.pid(ctx, &self.machine).await? })
     }
 
     fn runs(&self, consequence: &'static str) -> HostError {
@@ -205,29 +208,24 @@ impl Driver {
             let help = "write etcd's flags into the manifest as kubeadm does, one a line".to_owned();
             return Err(HostError::Deaf { member, by, why, help });
         }
-        self.has_dir(text)
+        Ok(())
     }
 
-    fn has_dir(&self, text: &str) -> Result<(), HostError> {
-        self.dirs.are(&self.member, &self.describe(), manifest::value(text, "data-dir"))
+    async fn has_dirs(&self, ctx: &Context<'_>, text: &str) -> Result<()> {
+        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(text)).await
     }
 
     /// Writes the manifest anew where it is parked, with its owner and mode, and keeps what it was.
     async fn write(&self, old: &str, new: &str) -> Result<(), HostError> {
-        let parked = self.parked();
-        if old == new {
-            return Ok(());
-        }
-        self.machine.act(&["cp", "-p", "--", &parked, &format!("{parked}.before-{}", stamp())]).await?;
-        self.machine.act(&["cp", "-p", "--", &parked, &format!("{parked}.part")]).await?;
-        write_text(&self.machine, &parked, new).await
+        rewrite(&self.machine, &self.parked(), Some(old), new).await
     }
 
     /// Moves a manifest, and sees that it was moved.
     async fn shift(&self, ctx: &Context<'_>, from: &str, to: &str) -> Result<()> {
-        self.machine.act(&["mv", "-n", "-T", "--", from, to]).await?;
+        let done = self.machine.act(&["mv", "-n", "-T", "--", from, to]).await?;
         if names(ctx, &self.machine, from).await??.is_some() {
-            return Err(HostError::NotMoved { path: from.to_owned(), place: self.machine.place() }.into());
+            let (path, place) = (from.to_owned(), self.machine.place());
+            return Err(HostError::NotMoved { path, place, said: done.said }.into());
         }
         Ok(())
     }
@@ -243,11 +241,16 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 fn stamp() -> String {
-    chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f").to_string()
+    chrono::Utc::now().format(STAMP).to_string()
 }
 
 fn number(text: &str) -> f64 {
     text.parse().unwrap_or_default()
+}
+
+/// Reads what the manifest says of its process.
+fn told(text: &str) -> Told {
+    Told::by(|flag| manifest::value(text, flag).map(str::to_owned))
 }
 
 /// Takes off what a container's runtime writes before each line: a time, the stream, and whether the line is whole.

@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::error::cut;
-use super::files::{Dirs, read_text, write_text};
+use super::files::{Dirs, names, read_text, rewrite, write_text};
+use super::flags::Told;
 use super::runner::Machine;
-use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, flags};
+use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, environment, flags};
 use crate::context::Context;
 use crate::error::Result;
 use crate::sandbox::end_of_log;
@@ -19,6 +20,8 @@ const STEADY: Duration = Duration::from_secs(1);
 /// What is asked about a unit.
 const SHOWN: &str =
     "LoadState,ActiveState,SubState,MainPID,ExecStart,Environment,EnvironmentFiles,InvocationID,ExecMainStatus";
+/// The property with the variables that stand in the unit itself.
+const ENVIRONMENT: &str = "Environment";
 /// The names of our files in the unit's folder for additions. They are read in the order of their names.
 const DROP_IN: &str = "zz-etcdsh-start.conf";
 const VARIABLES: &str = "etcdsh-start.env";
@@ -87,8 +90,17 @@ impl Driver {
     }
 
     pub(super) async fn look(&self, ctx: &Context<'_>) -> Result<(Process, Data)> {
-        let process = self.seen(ctx).await?.process();
+        let process = match self.seen(ctx).await?.process() {
+            // Somebody may have started it beside the unit.
+            Process::Stopped if self.dirs.pid(ctx, &self.machine).await?.is_some() => Process::Running,
+            process => process,
+        };
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
+    }
+
+    pub(super) async fn called(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let seen = self.seen(ctx).await?;
+        Ok(told(&seen, &self.environments(ctx, &seen).await).name)
     }
 
     pub(super) async fn preflight(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>) -> Result<()> {
@@ -98,7 +110,7 @@ impl Driver {
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
         let seen = self.seen(ctx).await?;
-        Ok(self.has_dir(&seen, &self.environments(ctx, &seen).await)?)
+        self.has_dirs(ctx, &seen, &self.environments(ctx, &seen).await).await
     }
 
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
@@ -126,7 +138,7 @@ impl Driver {
             Some(_) if !stopped => return Err(self.runs("so its start configuration would not reach it").into()),
             Some(with) => {
                 self.hears(ctx, &seen, Some(with)).await?;
-                self.hand_over(with).await?;
+                self.hand_over(ctx, with).await?;
             }
             None if !stopped => return Ok(()),
             None => {}
@@ -135,16 +147,17 @@ impl Driver {
         let _ = self.systemctl(&["reset-failed"]).await;
         self.systemctl(&["--no-block", "start"]).await?;
         let left = || format!("{} was told to start", self.describe());
-        self.stays(ctx, bound).await.map_err(cut(left))
+        self.stays(ctx, bound, seen.get("InvocationID")).await.map_err(cut(left))
     }
 
-    /// Waits until one and the same process has run for a moment.
-    async fn stays(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
+    /// Waits until one and the same process has run for a moment. Each start of the unit has an invocation of its own.
+    async fn stays(&self, ctx: &Context<'_>, bound: Duration, before: &str) -> Result<()> {
         let mut first: Option<(String, Instant)> = None;
         let what = format!("{} has run for a moment", self.describe());
         let ended = until(ctx, &what, bound.max(STEADY), async || {
             let seen = self.seen(ctx).await?;
-            let (pid, dead) = (seen.pid().to_owned(), matches!(seen.get("ActiveState"), "failed"));
+            let over = seen.process() == Process::Stopped && seen.get("InvocationID") != before;
+            let (pid, dead) = (seen.pid().to_owned(), over || seen.get("ActiveState") == "failed");
             let again = seen.get("SubState").starts_with("auto-restart");
             Ok(match &first {
                 Some((known, _)) if *known != pid => Look::Ready(true),
@@ -167,6 +180,11 @@ impl Driver {
     pub(super) async fn set_aside(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         if self.seen(ctx).await?.process() != Process::Stopped {
             return Err(self.runs("so its data stay where they are").into());
+        }
+        if let Some(pid) = self.dirs.pid(ctx, &self.machine).await? {
+            let by = format!("process {pid} on {}, beside the unit {}", self.machine.place(), self.unit);
+            let (member, consequence) = (self.member.clone(), "so its data stay where they are");
+            return Err(HostError::Runs { member, by, consequence }.into());
         }
         self.dirs.set_aside(ctx, &self.machine).await
     }
@@ -234,9 +252,9 @@ impl Driver {
         }
         // What is hidden in a variable cannot be seen on the command line.
         let texts = self.environments(ctx, seen).await;
-        self.has_dir(seen, &texts)?;
+        self.has_dirs(ctx, seen, &texts).await?;
         for (place, text) in &texts {
-            if let Some(word) = hidden(text) {
+            if let Some(word) = environment::hidden(text) {
                 let why = format!("{place} has {word}, which wins over the environment");
                 return Err(deaf(why, "take it out, and set the variables of etcd in its place").into());
             }
@@ -246,7 +264,7 @@ impl Driver {
 
     /// Returns what the unit's environment says, in the order in which it is read, and where.
     async fn environments(&self, ctx: &Context<'_>, seen: &Seen) -> Vec<(String, String)> {
-        let mut texts = vec![("Environment".to_owned(), seen.get("Environment").to_owned())];
+        let mut texts = vec![(ENVIRONMENT.to_owned(), seen.get(ENVIRONMENT).to_owned())];
         for file in seen.env_files() {
             // A file that is not there, or that may not be read, says nothing here.
             texts.push((file.to_owned(), read_text(ctx, &self.machine, file).await.unwrap_or_default()));
@@ -254,56 +272,44 @@ impl Driver {
         texts
     }
 
-    fn has_dir(&self, seen: &Seen, texts: &[(String, String)]) -> Result<(), HostError> {
-        let line = seen.command_line();
-        let dir = flags::value(&line, "data-dir").or_else(|| texts.iter().rev().find_map(|(_, text)| data_dir(text)));
-        self.dirs.are(&self.member, &self.describe(), dir.filter(|dir| !dir.starts_with('$')))
+    async fn has_dirs(&self, ctx: &Context<'_>, seen: &Seen, texts: &[(String, String)]) -> Result<()> {
+        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(seen, texts)).await
     }
 
     /// Writes the start configuration to where the unit reads it last.
-    async fn hand_over(&self, with: &StartConfiguration) -> Result<(), HostError> {
-        let lines = with.variables().map(|(name, value)| format!("{name}=\"{}\"\n", escaped(&value)));
-        let variables = format!("# Written by etcdsh; etcd reads it only while it has no data.\n{}", lines.concat());
+    async fn hand_over(&self, ctx: &Context<'_>, with: &StartConfiguration) -> Result<()> {
         if let Some(file) = &self.env_file {
-            return write_text(&self.machine, file, &variables).await;
+            // It may be the only one that the unit has, with much else in it.
+            let old = match names(ctx, &self.machine, file).await?? {
+                Some(_) => Some(read_text(ctx, &self.machine, file).await?),
+                None => None,
+            };
+            let new = environment::with(old.as_deref().unwrap_or_default(), with);
+            return Ok(rewrite(&self.machine, file, old.as_deref(), &new).await?);
         }
         let folder = self.drop_ins.clone().unwrap_or_else(|| format!("/run/systemd/system/{}.d", self.unit));
         let file = format!("{folder}/{VARIABLES}");
-        write_text(&self.machine, &file, &variables).await?;
+        write_text(&self.machine, &file, &environment::with("", with)).await?;
         let drop_in = format!("[Service]\nEnvironmentFile={file}\n");
         write_text(&self.machine, &format!("{folder}/{DROP_IN}"), &drop_in).await?;
-        self.machine.act(&["systemctl", "--no-ask-password", "daemon-reload"]).await.map(drop)
+        self.machine.act(&["systemctl", "--no-ask-password", "daemon-reload"]).await?;
+        Ok(())
     }
 }
 
-/// Finds the data dir in an environment.
-fn data_dir(text: &str) -> Option<&str> {
-    let words = text.lines().filter(|line| !line.trim_start().starts_with(['#', ';']));
-    let mut words = words.flat_map(|line| line.split_whitespace()).map(|word| word.trim_matches(['"', '\'']));
-    words.find_map(|word| word.strip_prefix("ETCD_DATA_DIR=")).map(|dir| dir.trim_matches(['"', '\'']))
-}
-
-/// Finds in an environment what etcd would take before its variables.
-fn hidden(text: &str) -> Option<&str> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-    let words =
-        lines.flat_map(|line| line.split(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'')));
-    let mut words = words.flat_map(|word| [Some(word), word.split_once('=').map(|(_, value)| value)]).flatten();
-    words.find(|word| {
-        let plain = word.trim_start_matches('-').split('=').next().unwrap_or_default();
-        let flag = word.starts_with('-') && (plain == flags::CONFIG_FILE || plain.starts_with("initial-cluster"));
-        (flag && plain != "initial-cluster-token") || word.starts_with("ETCD_CONFIG_FILE=")
-    })
-}
-
-/// Escapes a value for an environment file in double quotes.
-fn escaped(value: &str) -> String {
-    value.chars().fold(String::new(), |mut text, letter| {
-        if matches!(letter, '"' | '\\' | '$' | '`') {
-            text.push('\\');
-        }
-        text.push(letter);
-        text
+/// Reads what the unit says of its process. A flag wins over a variable, and of the files with variables the last one does.
+fn told(seen: &Seen, texts: &[(String, String)]) -> Told {
+    let line = seen.command_line();
+    Told::by(|flag| {
+        let variable = environment::variable_of(flag);
+        let in_text = |(place, text): &(String, String)| {
+            if place == ENVIRONMENT {
+                environment::in_environment(text, &variable)
+            } else {
+                environment::in_file(text, &variable)
+            }
+        };
+        flags::value(&line, flag).map(str::to_owned).or_else(|| texts.iter().rev().find_map(in_text))
     })
 }
 
@@ -332,13 +338,19 @@ mod tests {
         assert_eq!((seen.pid(), seen.state(), seen.process()), ("7", "active (running)".to_owned(), Process::Running));
     }
 
-    #[rstest]
-    #[case("ETCD_NAME=a\nETCD_DATA_DIR=\"/var/lib/etcd\"\n", Some("/var/lib/etcd"))]
-    #[case("ETCD_NAME=a ETCD_DATA_DIR=/x ETCD_DEBUG=true", Some("/x"))]
-    #[case("\"ETCD_DATA_DIR=/x\"", Some("/x"))]
-    #[case("# ETCD_DATA_DIR=/x\nMY_ETCD_DATA_DIR=/y", None)]
-    fn a_data_dir_is_found_in_an_environment(#[case] text: &str, #[case] dir: Option<&str>) {
-        assert_eq!(data_dir(text), dir);
+    #[test]
+    fn a_flag_wins_over_a_file_and_a_later_file_over_an_earlier_one() {
+        let unit = seen("ExecStart={ argv[]=/usr/bin/etcd --name=$ETCD_NAME --data-dir /data ; pid=7 }");
+        let texts = [
+            (ENVIRONMENT, "ETCD_NAME=a ETCD_WAL_DIR=/one"),
+            ("/x.env", "ETCD_WAL_DIR=/two\nETCD_DATA_DIR=/other"),
+            ("/y.env", ""),
+        ];
+        let texts = texts.map(|(place, text)| (place.to_owned(), text.to_owned()));
+        let dir = |dir: &str| Some(dir.to_owned());
+        assert_eq!(told(&unit, &texts), Told { name: None, data_dir: dir("/data"), wal_dir: dir("/two") });
+        let bare = seen("ExecStart={ argv[]=/usr/bin/etcd ; pid=7 }");
+        assert_eq!(told(&bare, &texts), Told { name: dir("a"), data_dir: dir("/other"), wal_dir: dir("/two") });
     }
 
     #[rstest]
@@ -356,16 +368,5 @@ mod tests {
         #[case] process: Process,
     ) {
         assert_eq!(seen(&format!("ActiveState={active}\nSubState={sub}\nMainPID={pid}")).process(), process);
-    }
-
-    #[rstest]
-    #[case("ETCD_NAME=a\nETCD_INITIAL_CLUSTER=\"a=http://a:1\"\nETCD_INITIAL_CLUSTER_STATE=new", None)]
-    #[case("# DAEMON_ARGS=\"--initial-cluster=a\"\n", None)]
-    #[case("DAEMON_ARGS=\"--initial-cluster-token=x\"", None)]
-    #[case("DAEMON_ARGS=\"--data-dir /x --initial-cluster a=b\"", Some("--initial-cluster"))]
-    #[case("DAEMON_ARGS=--config-file=/x", Some("--config-file=/x"))]
-    #[case("ETCD_NAME=a ETCD_CONFIG_FILE=/x", Some("ETCD_CONFIG_FILE=/x"))]
-    fn what_is_hidden_in_an_environment_is_found(#[case] text: &str, #[case] found: Option<&str>) {
-        assert_eq!(hidden(text), found);
     }
 }

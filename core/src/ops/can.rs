@@ -104,7 +104,7 @@ impl Operation for CanDo {
             view.hosting = look_at_hosts(ctx, &view, Hands::default(), &names).await?;
         }
         // What the hosts do not take is refused by the change too, before anything is done.
-        ready(ctx, &plan(&view, args.action, &args.member)?, Hands::default()).await?;
+        ready(ctx, &view, &plan(&view, args.action, &args.member)?, Hands::default()).await?;
         judge(&view, args)
     }
 }

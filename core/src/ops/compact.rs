@@ -19,7 +19,7 @@ args! {
         keep: Option<i64>,
         /// Keep what is younger than this.
         age: Option<Elapsed>,
-        /// Wait until the space inside the databases is free.
+        /// Wait until every member has freed the space inside its database, as `defrag` wants it.
         physical: bool,
     }
 }

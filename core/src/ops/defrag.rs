@@ -8,6 +8,7 @@ use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::member::MemberRef;
+use crate::ops::alarm::disarm::sensible;
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::rule::{Rule, Variables};
 use crate::units::{Bytes, Elapsed};
@@ -33,9 +34,9 @@ impl Change for Defrag {
         summary: "Give back the free space in the members' databases, one member at a time, the leader last.",
         details: "A member serves nothing while its database is copied, so leadership leaves it first, and the next member is taken only \
                   when this one serves again and every other voter follows closely. An answer that is lost counts as still running \
-                  until the member serves again. A rule is an expression over the columns of `status` that hold sizes, numbers and words, and db_free, quota_usage; the \
-                  variables of etcd-defrag (dbSize, dbSizeInUse, dbSizeFree, dbQuota, dbQuotaUsage) are understood too. How long a \
-                  member will be away is estimated from the last defragmentation that was measured from here.",
+                  until the member serves again. A rule is an expression over the columns of `status` that hold sizes, numbers \
+                  and words, and db_free, quota_usage; the variables of etcd-defrag (dbSize, dbSizeInUse, dbSizeFree, dbQuota, \
+                  dbQuotaUsage) are understood too. How long a member will be away is estimated from the last defragmentation that was measured from here.",
         search: &["etcdctl", "defragment", "compact", "space", "fragmentation", "dbsize", "etcd-defrag"],
         effect: Effect::Changes,
         capability: Capability::Maintain,
@@ -57,6 +58,7 @@ impl Change for Defrag {
     }
 
     fn plan(view: &ClusterView, Args { members, rule, quota }: Args) -> Result<Plan> {
+        sensible(quota)?;
         let mut plan = Plan::new(Self::CARD.name, view);
         let chosen = order(view, members.as_deref())?;
         // A learner is defragmented only when it is named, and the guard says then that etcd does not do it.

@@ -54,8 +54,8 @@ impl Operation for Health {
         name: "health",
         summary: "Judge every member: does it answer, and does it serve reads?",
         details: "A voter is healthy when it serves a linearizable read, knows its leader and has no alarm; a learner when it \
-                  serves a serializable read; and none while an alarm is raised of somebody who is no member any more. Degraded members answer, but not as they should; unresponsive ones do not answer \
-                  in time; on down ones nothing listens; unstarted ones were added and have never run. All members are asked at \
+                  serves a serializable read; and none while an alarm is raised of somebody who is no member any more. Degraded \
+                  members answer, but not as they should; unresponsive ones do not answer in time; on down ones nothing listens; unstarted ones were added and have never run. All members are asked at \
                   once, so one that hangs costs one timeout, once. Where the profile says under `hosts` how a member that is down is \
                   reached, its log is read, and what it says of the member's data is told. `quorum` says what this means for the cluster.",
         search: &["etcdctl", "endpoint", "check", "alive", "sick", "broken"],

@@ -36,8 +36,8 @@ impl Change for RollingRestart {
                   restarted. A member has to serve again for as long as `settle` says before the next one is taken, and `wait` says how \
                   long that may take; give it minutes for a reboot. It stops at the first failure. How a member is restarted says the \
                   profile under `hosts`; a sandbox's does. A closure is given the member's record {name, member_id, role, client_urls, \
-                  peer_urls, version}; it may return before the restart is over or begun, and its failure is a veto. A member that is not seen \
-                  to go away within `wait` ends the run, because it might go away together with the next one.",
+                  peer_urls, version}; it may return before the restart is over or begun, and its failure is a veto. A member that is not \
+                  seen to go away within `wait` ends the run, because it might go away together with the next one.",
         search: &["reboot", "rollout", "bounce", "maintenance", "upgrade", "drain"],
         effect: Effect::Changes,
         capability: Capability::Maintain,

@@ -2,8 +2,10 @@
 //! no flag and no variable stands for it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::args::{Args, BadArgument, complete};
+use crate::units::Elapsed;
 use crate::value::{Record, Value};
 
 crate::choice! {
@@ -17,6 +19,9 @@ crate::choice! {
         Sandbox = "sandbox",
     }
 }
+
+/// The fileCheckFrequency that a kubelet has by default.
+const FILE_CHECK: Duration = Duration::from_secs(20);
 
 crate::args! {
     /// What `hosts` may say of all members, and `hosts.members.NAME` of one.
@@ -37,6 +42,8 @@ crate::args! {
         drop_in_dir: Option<String>,
         /// The manifest of the static pod on that machine.
         manifest: Option<String>,
+        /// How long the kubelet takes at most to see that a manifest has gone: its fileCheckFrequency; 20 s, where it is not said.
+        file_check: Option<Elapsed>,
         /// The file with the log, where it is neither in the journal nor where a kubelet keeps it.
         log: Option<String>,
         /// The member's peer URLs.
@@ -88,7 +95,12 @@ pub enum Runs {
         drop_ins: Option<String>,
     },
     /// A kubelet, from this manifest.
-    Manifest(String),
+    Manifest {
+        /// Where it lies.
+        path: String,
+        /// How long the kubelet takes at most to see that it has gone.
+        file_check: Duration,
+    },
 }
 
 /// What is wrong, and where below `hosts` it stands.
@@ -151,7 +163,7 @@ fn settings(record: Record) -> Result<HostSettings, BadArgument> {
 
 fn host_of(settings: HostSettings) -> Result<HostOf, BadArgument> {
     let HostSettings { driver, host, unit, data_dir, wal_dir, env_file, drop_in_dir, manifest, .. } = settings;
-    let HostSettings { log, peer_urls, .. } = settings;
+    let HostSettings { log, peer_urls, file_check, .. } = settings;
     let runs = match driver {
         None => return Err(missing("driver", "give systemd, static_pod or sandbox")),
         Some(DriverKind::Sandbox) => {
@@ -163,9 +175,12 @@ fn host_of(settings: HostSettings) -> Result<HostOf, BadArgument> {
             let (env_file, drop_ins) = (path("env_file", env_file)?, path("drop_in_dir", drop_in_dir)?);
             Runs::Unit { unit: unit_name(unit)?, env_file, drop_ins }
         }
-        Some(DriverKind::StaticPod) => Runs::Manifest(path("manifest", manifest)?.ok_or_else(|| {
-            missing("manifest", "give the file that the kubelet reads, such as /etc/kubernetes/manifests/etcd.yaml")
-        })?),
+        Some(DriverKind::StaticPod) => Runs::Manifest {
+            path: path("manifest", manifest)?.ok_or_else(|| {
+                missing("manifest", "give the file that the kubelet reads, such as /etc/kubernetes/manifests/etcd.yaml")
+            })?,
+            file_check: file_check.map_or(FILE_CHECK, Elapsed::duration),
+        },
     };
     let data_dir = path("data_dir", data_dir)?;
     let data_dir = data_dir.ok_or_else(|| missing("data_dir", "give etcd's --data-dir, such as /var/lib/etcd"))?;

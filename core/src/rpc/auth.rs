@@ -11,9 +11,12 @@ use super::failover::{hedge, rank, same_everywhere};
 use super::node::Node;
 use crate::error::Fault;
 use crate::profile::User;
+use crate::wait::sleep;
 
 /// A server takes its time on purpose to check a password, so the next one is asked later than for other calls.
 const STEP: Duration = Duration::from_secs(1);
+/// How soon a token is asked for again while nobody leads.
+const AGAIN: Duration = Duration::from_millis(200);
 
 impl Node {
     /// Makes sure that there is a token, and returns its generation. Any endpoint can give one.
@@ -25,13 +28,22 @@ impl Node {
             if !endpoints.contains(self.endpoint()) {
                 endpoints.push(self.endpoint().clone());
             }
-            let nodes: Vec<_> = endpoints.iter().filter_map(|endpoint| cluster.node(endpoint).ok()).map(Ok).collect();
-            let ask = |node: std::sync::Arc<Node>| async move { node.authenticate(user, deadline).await };
-            let enough = |error: &RpcError| same_everywhere(error.code());
-            hedge(nodes.into_iter(), STEP, ask, enough).await.map_err(|failed| {
+            loop {
+                let nodes = endpoints.iter().filter_map(|endpoint| cluster.node(endpoint).ok()).map(Ok);
+                let ask = |node: std::sync::Arc<Node>| async move { node.authenticate(user, deadline).await };
+                let enough = |error: &RpcError| same_everywhere(error.code());
+                let failed = match hedge(nodes.collect::<Vec<_>>().into_iter(), STEP, ask, enough).await {
+                    Ok(token) => return Ok(token),
+                    Err(failed) => failed,
+                };
                 let telling = failed.into_iter().min_by_key(|error| rank(error.code()));
-                telling.unwrap_or_else(|| self.nonsense("there is nobody to ask for a token"))
-            })
+                let telling = telling.unwrap_or_else(|| self.nonsense("there is nobody to ask for a token"));
+                // A token is agreed on like a write, so an election lets nobody in, and passes.
+                if telling.code() != "no_leader" || Instant::now() + AGAIN >= deadline {
+                    return Err(telling);
+                }
+                sleep(AGAIN).await;
+            }
         };
         // The future is large, and is needed once.
         self.tokens.ready(Box::pin(authenticate)).await

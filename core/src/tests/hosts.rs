@@ -152,6 +152,12 @@ fn of_hosts() {
         HostError::Unreachable { host: place.clone(), said: "Permission denied (publickey).".to_owned() },
         HostError::NoProgram { program: "ssh".to_owned() },
         HostError::Failed { place: place.clone(), command: command.clone(), code: 4, said: "Access denied".to_owned() },
+        HostError::Failed {
+            place: place.clone(),
+            command: "tee -- /run/x.env.part".to_owned(),
+            code: 1,
+            said: "tee: /run/x.env.part: No space left on device".to_owned(),
+        },
         HostError::TooSlow { place: place.clone(), command: command.clone(), bound: Duration::from_secs(30).into() },
         HostError::TooLong { place: place.clone(), command, limit: 100 },
         HostError::Io { program: "ssh".to_owned(), source: std::io::ErrorKind::PermissionDenied.into() },
@@ -171,12 +177,19 @@ fn of_hosts() {
         HostError::Dir {
             member: member.clone(),
             by: by.clone(),
+            setting: "data_dir",
             dir: "/var/lib/etcd".to_owned(),
             profile: "/var/lib/etdc".to_owned(),
         },
+        HostError::NotOnlyWal { path: "/fast".to_owned(), name: "infra1".to_owned(), place: place.clone() },
         ended(&[]),
         ended(&["panic: tocommit(9) is out of range [lastIndex(0)]"]),
-        HostError::NotMoved { path: "/var/lib/etcd/member".to_owned(), place },
+        HostError::NotMoved {
+            path: "/var/lib/etcd/member".to_owned(),
+            place: place.clone(),
+            said: "mv: cannot move: Device or resource busy\n".to_owned(),
+        },
+        HostError::NotMoved { path: "/var/lib/etcd/member".to_owned(), place, said: String::new() },
         HostError::Interrupted { left: "it was told to stop".to_owned() },
         HostError::Late { left: format!("{by} was told to stop"), source: late.into() },
     ];
@@ -187,6 +200,8 @@ fn of_hosts() {
       help: install it, or add its folder to PATH
     host_failed: on root@10.0.0.1, `systemctl stop etcd.service` ended with exit code 4: Access denied
       help: see that the user may do that there, for example as root
+    host_failed: on root@10.0.0.1, `tee -- /run/x.env.part` ended with exit code 1: tee: /run/x.env.part: No space left on device
+      help: see on that machine why; when that is mended, go on, or run this again
     host_failed: on root@10.0.0.1, `systemctl stop etcd.service` did not end within 30s
       help: see what keeps that machine busy, and run this again
     host_failed: on root@10.0.0.1, `systemctl stop etcd.service` answered with more than 100 bytes
@@ -200,11 +215,15 @@ fn of_hosts() {
       help: stop it first
     host_start_configuration: the systemd unit etcd.service on 10.0.0.1 cannot be given a start configuration for infra1: x wins over y
       help: take x out
-    host_data_dir: the systemd unit etcd.service on 10.0.0.1 runs infra1 on the data dir /var/lib/etcd, not /var/lib/etdc
+    host_data_dir: the systemd unit etcd.service on 10.0.0.1 runs infra1 with the data_dir /var/lib/etcd, not /var/lib/etdc
       help: correct data_dir in the profile
+    host_data_dir: /fast on root@10.0.0.1 holds infra1, which is none of a WAL's files
+      help: correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1)
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1); the end of its log:
     panic: tocommit(9) is out of range [lastIndex(0)]
+    host_failed: /var/lib/etcd/member on root@10.0.0.1 was to be moved, and is still there: mv: cannot move: Device or resource busy
+      help: move it aside by hand; delete nothing
     host_failed: /var/lib/etcd/member on root@10.0.0.1 was to be moved, and is still there
       help: move it aside by hand; delete nothing
     interrupted: interrupted

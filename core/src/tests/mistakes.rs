@@ -80,7 +80,7 @@ fn a_stranger_is_not_stopped_in_place_of_a_member() {
     });
     insta::assert_snapshot!(shown(refusals), @"
     data_in_use: member replace is refused: on the host of infra2 runs infra2 (2), and not 9
-      help: look whether the profile names the right host; if the member was replaced meanwhile, run it again. To do it all the same, allow data_in_use
+      help: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again. To do it all the same, allow data_in_use
     ");
     // Somebody else's old data are no member's.
     let old = with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, of(0xdead)));

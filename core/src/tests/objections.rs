@@ -35,9 +35,29 @@ fn of_whose_process_and_data_they_are() {
     let start = Action::StartMember { name: "infra2".to_owned(), peer_urls: vec![url(2)] };
     let stopped = |data| with(Some(member(2, State::Down, false, Some(1), 0)), host(2, Process::Stopped, data));
     let swapped = view(healthy(), vec![host(2, Process::Running, of(3))]);
+    let stop = Action::StopMember { id: MemberId(2), name: "infra2".to_owned() };
+    let stray = Action::StopMember { id: MemberId(0), name: "infra2".to_owned() };
+    let aside = Action::SetDataAside { name: "infra2".to_owned(), id: None };
+    let unknown = || Data::Unknown("there are files, and none of them is a WAL file".to_owned());
+    let calling = |called: Option<&str>, data| {
+        let mut seen = host(2, Process::Running, data);
+        seen.view.called = called.map(str::to_owned);
+        view(healthy(), vec![seen])
+    };
     let cases = [
         // The profile names another member's host.
         (swapped, &restart),
+        // The data do not tell whose they are, and the process says that it is another one, or nothing.
+        (calling(Some("infra3"), unknown()), &restart),
+        (calling(None, unknown()), &stop),
+        (calling(None, Data::None), &stop),
+        // The process is the right one, as far as it says so; or it is that of a member that has gone.
+        (calling(Some("infra2"), unknown()), &stop),
+        (calling(None, of(9)), &stop),
+        // Whose process it is was not known, and it is somebody's who is a member.
+        (calling(None, of(3)), &stray),
+        // Nor is anybody removed so that its data can be moved.
+        (with(None, host(2, Process::Stopped, of(3))), &aside),
         // It has run, and its data dir is empty.
         (stopped(Data::None), &restart),
         (stopped(Data::None), &start),
@@ -49,7 +69,24 @@ fn of_whose_process_and_data_they_are() {
     let all = cases.map(|(view, action)| told(&check(action, &view))).join("--\n");
     insta::assert_snapshot!(all, @"
     data_in_use: on the host of infra2 runs infra3 (3), and not 2
-      remedy: look whether the profile names the right host; if the member was replaced meanwhile, run it again
+      remedy: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again
+    --
+    data_in_use: the process on the host of infra2 calls itself infra3
+      remedy: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again
+    --
+    data_in_use: nobody can tell whose process runs on the host of infra2: there are files, and none of them is a WAL file
+      remedy: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again
+    --
+    data_in_use: nobody can tell whose process runs on the host of infra2: there are no data where the profile says they are
+      remedy: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again
+    --
+    --
+    --
+    data_in_use: on the host of infra2 runs infra3 (3), and not infra2
+      remedy: look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again
+    --
+    data_in_use: the data of infra2 on its host are those of infra3 (3), which is a member
+      remedy: look whether the profile names the right host and data dir; that member needs its data
     --
     data_missing: infra2 has run before, and there are no data of it on its host, so it cannot come back
       remedy: `member replace infra2` makes it a new member; if it has data, correct data_dir in the profile
@@ -72,15 +109,24 @@ fn of_alarms_and_versions_on_their_way() {
     if let Some(Ok(status)) = &mut downgraded.members[0].status {
         status.downgrade_target = Some("3.5.0".to_owned());
     }
+    let mut ready = downgraded.clone();
+    for member in &mut ready.members {
+        if let Some(Ok(status)) = &mut member.status {
+            status.storage_version = Some("3.5.0".to_owned());
+        }
+    }
     let corrupt = |id| with_alarm(view(healthy(), vec![]), id, AlarmKind::Corrupt);
     let cases = [
         (corrupt(2), &restart),
         (corrupt(0), &restart),
-        (view(frozen, vec![]), &defragment),
+        (view(frozen.clone(), vec![]), &defragment),
+        // Its version is not known.
+        (view(frozen, vec![]), &Action::EnableDowngrade { version: "3.5".to_owned() }),
         (downgraded.clone(), &defragment),
         (downgraded.clone(), &Action::RemoveMember { id: MemberId(2) }),
-        // Restarts are how the older version comes.
-        (downgraded, &restart),
+        // Restarts are how the older version comes, when the data are ready for it.
+        (downgraded.clone(), &restart),
+        (ready, &restart),
     ];
     let all = cases.map(|(view, action)| told(&check(action, &view))).join("--\n");
     insta::assert_snapshot!(all, @"
@@ -93,11 +139,17 @@ fn of_alarms_and_versions_on_their_way() {
     not_serving: infra2 does not serve, and only who serves can be defragmented
       remedy: bring it back first; `health` says what is wrong with it
     --
+    others_unhealthy: nobody knows which version runs on infra2, and all have to go back together
+      remedy: bring it back first; `health` says what is wrong with it
+    --
     version_skew: a downgrade to 3.5 is under way
       remedy: finish it, or take it back with `downgrade cancel`
     --
     version_skew: a downgrade to 3.5 is under way
       remedy: finish it, or take it back with `downgrade cancel`
+    --
+    version_skew: the data of infra1, infra2, infra3 is not known to be ready for 3.5; replace no etcd yet
+      remedy: `downgrade status` says when it is ready
     --
     ");
 }

@@ -20,7 +20,7 @@ pub(super) fn url(id: u64) -> String {
 }
 
 pub(super) fn host(id: u64, process: Process, data: Data) -> HostSeen {
-    let view = HostView { name: format!("infra{id}"), process, data };
+    let view = HostView { name: format!("infra{id}"), process, data, called: Some(format!("infra{id}")) };
     HostSeen { view, peer_urls: Some(vec![url(id)]), about: "a host".to_owned() }
 }
 

@@ -47,7 +47,10 @@ fn beyond_rpc(names: &[&str]) -> Vec<String> {
 
 #[test]
 fn only_execute_sends_what_changes_a_cluster() {
-    let sends = ["core/src/change/execute/send.rs: let writer = node.writer();"];
+    let sends = [
+        "core/src/change/execute/send.rs: let writer = node.writer();",
+        "core/src/change/execute/send.rs: let answer = node.writer().compact(revision, true, deadline).await;",
+    ];
     assert_eq!(beyond_rpc(&[".writer()", "Writer<"]), sends);
     // The right to take members away is written by those who hold it.
     let elsewhere = |line: &String| !line.starts_with("core/src/change/lock.rs: ");

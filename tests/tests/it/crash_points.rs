@@ -1,13 +1,14 @@
 //! Procedures whose program dies at every point: before and after each intent, act and outcome. Each is gone on with, with its
 //! journal and without, and ends as one that nobody interrupted.
 
-mod procedures;
+pub(crate) mod procedures;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use etcdsh_tests::{Ended, Running, Turn, column, driver, side_by_side, until};
 use procedures::{
-    ADD, COMPACT, DEFRAG, DISARM, GO_BACK, MOVE, PROMOTE, Procedure, REMOVE, REPLACE, RESTART, SPACE, STAY, UPDATE, ids,
+    ADD, COMPACT, DEFRAG, DISARM, GO_BACK, MOVE, PROMOTE, Procedure, RELOCATE, REMOVE, REPLACE, RESTART, SPACE, STAY,
+    UPDATE, ids,
 };
 use rstest::rstest;
 use serde_json::{Value as Json, json};
@@ -78,7 +79,9 @@ fn every_point() -> bool {
 /// The versions share the points of what has many; what has one step dies at each of its points on each version.
 #[rstest]
 fn a_procedure_is_gone_on_with_from_every_point(
-    #[values(REPLACE, RESTART, DEFRAG, SPACE, COMPACT, DISARM, ADD, UPDATE, REMOVE, PROMOTE, MOVE, GO_BACK, STAY)]
+    #[values(
+        REPLACE, RESTART, DEFRAG, SPACE, COMPACT, DISARM, ADD, UPDATE, REMOVE, PROMOTE, MOVE, GO_BACK, STAY, RELOCATE
+    )]
     procedure: Procedure,
     #[values(Journal::Kept, Journal::Lost)] journal: Journal,
 ) {

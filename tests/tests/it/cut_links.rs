@@ -91,6 +91,37 @@ fn a_member_that_is_cut_off_both_ways_stops_what_would_take_another_away() {
     });
 }
 
+/// What a member knows that is cut off is old, and it is the only one whose address is given.
+#[test]
+fn a_member_that_is_cut_off_holds_nobody_up() {
+    // Where there are users, nobody gets a token from such a member.
+    side_by_side(&["3.4", "3.6"], |turn| {
+        let linked = Linked::start(turn);
+        let cluster = &linked.cluster;
+        let cut_off = cluster.followers().remove(0);
+        linked.cut(&cut_off, true);
+        let profile = cluster.seeded(&[&cut_off]);
+        let quorum = until("it knows that it is cut off", || {
+            let quorum = cluster.call_with(&profile, "quorum", json!({})).map_err(|error| describe(&error))?;
+            if quorum["down"] == json!([cut_off]) { Ok(quorum) } else { Err(quorum.to_string()) }
+        });
+        assert_eq!((&quorum["healthy_voters"], &quorum["verdict"]), (&json!(2), &json!("degraded")), "{quorum}");
+        let others = cluster.seeded(&[&cluster.leader()]);
+        let put = |value: &str| etcdsh_tests::run(cluster.ctl(&others).args(["put", "key", value]), "").unwrap();
+        (0..5).for_each(|number| drop(put(&number.to_string())));
+        let report = cluster.call_with(&profile, "compact", json!({ "keep": 1, "physical": true })).unwrap();
+        let step = &report["steps"][0];
+        assert_eq!((&step["step"], &step["outcome"]), (&json!("compact"), &json!("done")), "{report}");
+        assert_eq!(step["detail"], format!("its space may still be taken on: {cut_off}"));
+        put("newest");
+        let hash = cluster.call_with(&profile, "hash", json!({ "wait": "3s" })).unwrap();
+        assert_eq!(hash["verdict"], "not_comparable", "{hash}");
+        assert!(hash["reason"].as_str().unwrap().starts_with(&format!("{cut_off} gave no hash; ")), "{hash}");
+        linked.mend();
+        healthy(cluster, 3);
+    });
+}
+
 /// Cuts the links of a member as soon as the first step of an operation is over; mends them when the operation has ended, and
 /// goes on with it where it stopped. Returns what it stopped with.
 fn during(linked: &Linked, operation: &str, member: &str, both: bool) -> Option<String> {

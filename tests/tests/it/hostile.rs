@@ -172,6 +172,8 @@ fn a_change_whose_answer_cannot_be_read_is_not_taken_for_undone() {
     let (server, caller) = (Hostile::new(), Caller::new());
     let _redacted = redacted(&caller);
     server.answer("MemberAdd", [Step::Send(vec![0xff; 20].into())]);
+    // A user who may not write makes no claim.
+    server.answer("LeaseGrant", [Step::Fail(7, "etcdserver: permission denied".into())]);
     let add = json!({"name": "infra2", "peer_urls": ["http://127.0.0.1:9"], "wait": "1s"});
     let seen = fails(&caller, &profile(&caller, &endpoint(&server), &[]), "member add", add, TIMEOUT * 5);
     assert_eq!(server.asked("MemberAdd"), 1);

@@ -174,9 +174,21 @@ fn on_another_machine(cluster: &Running, kind: &str) {
     let there = "host = \"root@member.test\"";
     let home = if kind == "systemd" {
         let unit = Unit::new(cluster, &[]);
-        let host = unit.driven(there);
+        // It is the only file with variables that the unit has.
+        let own = unit.home().join("unit/etcd.default");
+        let said = std::fs::read_to_string(&own).unwrap() + "ETCD_QUOTA_BACKEND_BYTES=4294967296\n";
+        std::fs::write(&own, &said).unwrap();
+        let host = unit.driven(&format!("{there}\nenv_file = \"{}\"", own.display()));
         assert_eq!(host.describe(), "the systemd unit etcd.service on root@member.test");
         joins_and_is_replaced(cluster, &host, "infra4", &unit.peer_url);
+        let now = std::fs::read_to_string(&own).unwrap();
+        assert!(
+            now.contains("ETCD_QUOTA_BACKEND_BYTES=4294967296\n") && now.contains("ETCD_NAME=\"infra4\"\n"),
+            "{now}"
+        );
+        let kept = std::fs::read_dir(own.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+        let before: Vec<_> = kept.filter(|path| path.to_string_lossy().contains("etcd.default.before-")).collect();
+        assert!(before.iter().any(|path| std::fs::read_to_string(path).unwrap() == said), "{before:?}");
         unit.home().to_owned()
     } else {
         let kubelet = Kubelet::new(cluster);
@@ -258,13 +270,13 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
       help: take the flag out of ExecStart, and set its variable in an environment file
     --config-file=/etc/etcd.yml: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --config-file=/etc/etcd.yml, which wins over the environment
       help: take the flag out of ExecStart, and set its variable in an environment file
-    other data: host_data_dir: the systemd unit etcd.service on this machine runs infra4 on the data dir [home]/machine/elsewhere, not [home]/machine/data
+    other data: host_data_dir: the systemd unit etcd.service on this machine runs infra4 with the data_dir [home]/machine/elsewhere, not [home]/machine/data
       help: correct data_dir in the profile
     hidden: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/unit/etcd.default has --initial-cluster-state=new, which wins over the environment
       help: take it out, and set the variables of etcd in its place
     unread: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/join.env is not the last environment file that it reads
       help: let EnvironmentFile of the unit name it last, or leave env_file out of the profile
-    other data: host_data_dir: the static pod [home]/node/manifests/etcd.yaml on this machine runs infra4 on the data dir [home]/node/elsewhere, not [home]/node/data
+    other data: host_data_dir: the static pod [home]/node/manifests/etcd.yaml on this machine runs infra4 with the data_dir [home]/node/elsewhere, not [home]/node/data
       help: correct data_dir in the profile
     apart: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: the value of --initial-cluster does not stand behind it as --initial-cluster=VALUE
       help: write etcd's flags into the manifest as kubeadm does, one a line

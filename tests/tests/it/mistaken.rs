@@ -10,6 +10,7 @@ use etcdsh_tests::{Ended, MATRIX, Running, column, driver, json as to_json, reco
 use serde_json::{Value as Json, json};
 
 use crate::crash_points::healthy;
+use crate::crash_points::procedures::holds_what_was_kept;
 use crate::procedure_faults::{ids, start};
 
 /// The run that was interrupted last.
@@ -126,9 +127,7 @@ fn a_cluster_of_one_moves() {
         let report = cluster.call("member replace", args).unwrap();
         assert_eq!(report["after"]["verdict"], "healthy", "{report}");
         assert_eq!(ids(&cluster).into_keys().collect::<Vec<_>>(), ["infra2"]);
-        let member = cluster.member("infra2");
-        let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
-        assert_eq!(kept.trim(), "before");
+        holds_what_was_kept(&cluster, "infra2");
     });
 }
 

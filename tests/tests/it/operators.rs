@@ -67,7 +67,7 @@ fn second_operator(cluster: &Running) {
         let (caller, profile) = other_home(cluster);
         let waited = RefCell::new(String::new());
         let start = Instant::now();
-        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "1s" })), &|event| {
+        let error = caller.answer_told(&profile, "defrag", record(json!({ "wait": "3s" })), &|event| {
             if let Event::Waiting { what, status, .. } = event {
                 waited.replace(format!("{what}: {status}"));
             }
@@ -79,6 +79,17 @@ fn second_operator(cluster: &Running) {
         assert!(error.to_string().contains("rolling-restart, run "), "{error}");
         assert!(waited.borrow().starts_with("no other change is under way: rolling-restart, run "), "{waited:?}");
         assert_eq!(error.sent().map(etcdsh_core::error::Sent::word), Some("never"));
+        // Nor does the number of members change that may be away: the member that is being restarted still serves.
+        for (operation, peer_urls) in
+            [("member remove", json!([])), ("member update", json!([cluster.free_peer_url()]))]
+        {
+            let mut args = json!({ "member": cluster.leader(), "wait": "3s", "allow": ["quorum_at_risk"] });
+            if operation == "member update" {
+                args["peer_urls"] = peer_urls;
+            }
+            let error = caller.call(&profile, operation, args).unwrap_err();
+            assert_eq!(error.code(), "change_under_way", "{operation}: {}", describe(&error));
+        }
         // It begins while the first one still goes on, and waits for its end.
         let told = Cell::new(false);
         let report = caller.answer_told(&profile, "defrag", record(json!({})), &|event| {

@@ -183,7 +183,7 @@ fn a_rolling_restart_outlives_the_leader_at_each_step() {
 /// Gives every member something to give back.
 fn churn(cluster: &Running) {
     for _ in 0..3 {
-        cluster.etcdctl_reading(&["put", "large"], &"x".repeat(900_000)).unwrap();
+        cluster.put_hundred(&"x".repeat(9_000));
     }
     cluster.call("compact", json!({ "keep": 0, "physical": true })).unwrap();
     cluster.etcdctl(&["put", "large", "small"]);

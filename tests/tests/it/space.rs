@@ -1,13 +1,14 @@
 //! Room in the databases: a cluster that is full, from its alarm to its next write; what is forgotten, and what is given back.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use etcd_client::AlarmType;
 use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::Record;
-use etcdsh_tests::Running;
+use etcdsh_tests::{Running, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -197,7 +198,7 @@ fn a_rule_chooses_who_is_defragmented(#[values("3.4", "3.5", "3.6", "3.7")] vers
     // One of them has given its space back already.
     etcdsh_tests::run(cluster.ctl(&cluster.seeded(&["infra2"])).arg("defrag"), "").unwrap();
     let rule = "db_free > 4MB && db_free / db_size > 0.4";
-    etcdsh_tests::until("the members tell how much is free", || {
+    until("the members tell how much is free", || {
         let plan = call(&cluster, "defrag", json!({ "rule": rule, "dry_run": true }))["plan"].clone();
         // Pages that were freed count with the next write.
         cluster.etcdctl(&["put", "small", "value"]);
@@ -232,6 +233,75 @@ fn the_only_member_is_defragmented_too() {
     let report = call(&cluster, "defrag", json!({}));
     assert_eq!(outcomes(&report), [("defragment", "done")], "{report}");
     assert!(report["steps"][0]["result"]["freed"].as_i64().unwrap() > 1 << 20, "{report}");
+}
+
+/// Waits for a span of time.
+fn passes(span: Duration) {
+    let start = Instant::now();
+    until("a while has passed", || if start.elapsed() < span { Err(String::new()) } else { Ok(()) });
+}
+
+/// Of small keys with small values a database holds mostly what etcd says of them.
+#[test]
+fn small_keys_that_fill_the_quota_are_told_before_anything_is_done() {
+    let flags = vec![format!("--quota-backend-bytes={}", 3 << 20)];
+    let cluster = Running::start("3.6", Options { members: 1, tls: false, flags, ..Options::default() }).unwrap();
+    for round in 0.. {
+        let puts: String = (0..128).map(|number| format!("put small/{round:03}{number:03} v\n")).collect();
+        if let Err(error) = cluster.etcdctl_reading(&["txn"], &format!("\n{puts}\n\n")) {
+            assert!(error.contains("database space exceeded"), "{error}");
+            break;
+        }
+    }
+    let rehearsed = call(&cluster, "space recover", json!({ "dry_run": true }));
+    assert_eq!(rehearsed["refusals"][0]["code"], "space_not_free", "{rehearsed}");
+    let error = refused(&cluster, "space recover", json!({}));
+    assert_eq!(error.code(), "space_not_free", "{error:?}");
+    assert!(error.to_string().contains("the newest values alone hold "), "{error}");
+    let revision = || call(&cluster, "quorum", json!({}))["revision"].clone();
+    let before = revision();
+    // Who insists gets all that can be had, and is told what to do; the same run cannot do more.
+    let error = refused(&cluster, "space recover", json!({ "allow": ["space_not_free"] }));
+    assert_eq!(error.code(), "space_not_free", "{error:?}");
+    assert_eq!(revision(), before);
+    let runs = call(&cluster, "change list", json!({}));
+    let error = refused(&cluster, "change resume", json!({ "id": runs[0]["id"] }));
+    let run = runs[0]["id"].as_str().unwrap();
+    let message = format!("the run {run} had done all that makes room, and there was none");
+    assert_eq!((error.code(), error.to_string()), ("run_over", message));
+    let help = "what was deleted since has to be compacted too: run `space recover` again";
+    assert_eq!(error.help().as_deref(), Some(help));
+}
+
+/// The servers free slowly here, and one of them stands still for a while: a member that is defragmented before it has freed
+/// everything gives back less.
+#[rstest]
+fn a_physical_compaction_is_done_when_every_member_has_done_it(#[values("3.6", "3.7")] version: &str) {
+    let slowly = ["--compaction-batch-limit=100", "--compaction-sleep-interval=100ms"].map(str::to_owned);
+    let options = Options { members: 3, tls: false, flags: slowly.to_vec(), ..Options::default() };
+    let Some(cluster) = Running::start(version, options) else { return };
+    let overwrite = || (0..20).for_each(|_| cluster.put_hundred(&"x".repeat(2_000)));
+    overwrite();
+    let late = &cluster.followers()[0];
+    let compact = |wait: &str, pause: Duration| {
+        let newest = cluster.call("quorum", json!({})).unwrap()["revision"].clone();
+        let args = json!({ "revision": newest, "physical": true, "wait": wait });
+        std::thread::scope(|scope| {
+            let compacted = scope.spawn(|| call(&cluster, "compact", args));
+            passes(Duration::from_millis(700));
+            cluster.pause(late);
+            passes(pause);
+            cluster.resume(late);
+            compacted.join().unwrap()["steps"][0]["detail"].as_str().unwrap().to_owned()
+        })
+    };
+    assert_eq!(compact("5s", Duration::from_secs(8)), format!("its space may still be taken on: {late}"));
+    overwrite();
+    assert_eq!(compact("1min", Duration::from_secs(2)), "every member has freed its space");
+    let report = call(&cluster, "defrag", json!({ "wait": "1min" }));
+    for step in report["steps"].as_array().unwrap().iter().filter(|step| step["step"] == "defragment") {
+        assert!(step["result"]["db_size_after"].as_i64().unwrap() < 1_000_000, "{report}");
+    }
 }
 
 #[rstest]

@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 /// The rate of the writer; what comes above the floor is for a busy machine and for the time without a leader.
 const RATE: u32 = 400;
 /// How long there may be no quorum: an election under load, and two looks of the sampler.
-const WITHOUT_QUORUM: Duration = Duration::from_secs(20);
+const WITHOUT_QUORUM: Duration = Duration::from_secs(10);
 
 /// For how long a member may be slow.
 const SLOW: Duration = Duration::from_secs(3);
@@ -33,13 +33,13 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// A cluster whose members' programs can be exchanged: each is started through a link of its own.
-struct Upgradable {
-    cluster: Running,
+pub(crate) struct Upgradable {
+    pub(crate) cluster: Running,
     links: tempfile::TempDir,
 }
 
 impl Upgradable {
-    fn start(version: &str, members: usize) -> Option<Self> {
+    pub(crate) fn start(version: &str, members: usize) -> Option<Self> {
         let (tools, links) = (etcd(version)?, tempfile::tempdir().unwrap());
         let only = |number: usize| {
             let (name, path) = (format!("infra{number}"), links.path().join(format!("infra{number}")));
@@ -54,7 +54,7 @@ impl Upgradable {
     }
 
     /// Gives a member another program, with which it starts the next time.
-    fn exchange(&self, member: &str, program: &Path) {
+    pub(crate) fn exchange(&self, member: &str, program: &Path) {
         let (place, new) = (self.links.path().join(member), self.links.path().join(format!("{member}.new")));
         std::os::unix::fs::symlink(program, &new).unwrap();
         std::fs::rename(new, place).unwrap();

@@ -1,12 +1,15 @@
 //! Whether a cluster can be upgraded, asked of real clusters; and whether what is said of flags is true.
 
 use std::process::Command;
+use std::time::Duration;
 
 use etcdsh_core::ops::cluster::upgrade_check::REMOVED_FLAGS;
 use etcdsh_core::sandbox::{MemberOptions, Options};
-use etcdsh_tests::{Running, column, etcd};
+use etcdsh_tests::{Running, column, driver, etcd, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
+
+use crate::under_load::Upgradable;
 
 fn check(cluster: &Running, version: &str) -> Json {
     cluster.call("cluster upgrade-check", json!({ "version": version })).unwrap()
@@ -18,15 +21,22 @@ fn codes(report: &Json, severity: &str) -> Vec<String> {
 }
 
 #[rstest]
-#[case("3.4", "3.5", "3.6", &["flags_removed", "way_back"])]
-#[case("3.5", "3.6", "3.7", &["flags_removed", "check_v2store", "way_back"])]
-#[case("3.6", "3.7", "3.8", &["flags_removed", "way_back"])]
-fn of_a_healthy_cluster(#[case] version: &str, #[case] next: &str, #[case] too_far: &str, #[case] to_know: &[&str]) {
+#[case("3.4", "3.5", "3.6", &[], &["flags_removed", "way_back"])]
+#[case("3.5", "3.6", "3.7", &[], &["flags_removed", "check_v2store", "way_back"])]
+#[case("3.6", "3.7", "3.8", &["old_entries_in_wal"], &["flags_removed", "way_back"])]
+fn of_a_healthy_cluster(
+    #[case] version: &str,
+    #[case] next: &str,
+    #[case] too_far: &str,
+    #[case] to_look_at: &[&str],
+    #[case] to_know: &[&str],
+) {
     let Some(cluster) = Running::start(version, Options { tls: false, ..Options::default() }) else { return };
     cluster.settled();
     let report = check(&cluster, next);
     assert_eq!((&report["ok"], &report["from"]), (&json!(true), &json!(cluster.tools.version)), "{report}");
-    assert_eq!((codes(&report, "error"), codes(&report, "warning")), (vec![], vec![]), "{report}");
+    assert_eq!(codes(&report, "error"), Vec::<String>::new(), "{report}");
+    assert_eq!(codes(&report, "warning"), to_look_at, "{report}");
     assert_eq!(codes(&report, "info"), to_know);
     assert_eq!(codes(&check(&cluster, too_far), "error"), ["skips_minor"]);
     let same = check(&cluster, version);
@@ -81,4 +91,49 @@ fn flags_that_are_said_to_be_gone_are() {
             assert!(answers.0 != Some(true) && answers.1 != Some(false), "{flag} in {before} and {at}: {answers:?}");
         }
     }
+}
+
+/// What the check tells of 3.7 is so: a member that ran 3.5 starts with 3.7 only when it was started under 3.6 once more.
+#[rstest]
+#[case::at_once(false)]
+#[case::restarted(true)]
+fn entries_of_3_5_keep_3_7_from_starting(#[case] once_more: bool) {
+    let upgradable = Upgradable::start("3.5", 1).unwrap();
+    let cluster = &upgradable.cluster;
+    cluster.etcdctl(&["put", "key", "value"]);
+    let start = |version: &str| {
+        upgradable.exchange("infra1", &etcd(version).unwrap().program("etcd"));
+        driver().block_on(cluster.member("infra1").restart(Duration::from_secs(20))).map(drop)
+    };
+    start("3.6").unwrap();
+    cluster.settled_on("3.6");
+    assert_eq!(codes(&check(cluster, "3.7"), "warning"), ["no_tolerance", "old_entries_in_wal"]);
+    if once_more {
+        start("3.6").unwrap();
+        cluster.settled_on("3.6");
+    }
+    let started = start("3.7");
+    assert_eq!(started.is_ok(), once_more, "{started:?}");
+}
+
+/// A server accepts it: it looks at the version of the cluster, which is that of the oldest member.
+#[test]
+fn nobody_goes_back_half_way_up() {
+    let upgradable = Upgradable::start("3.6", 3).unwrap();
+    let cluster = &upgradable.cluster;
+    upgradable.exchange("infra1", &etcd("3.7").unwrap().program("etcd"));
+    driver().block_on(cluster.member("infra1").restart(Duration::from_secs(60))).map(drop).unwrap();
+    let error = cluster.call("downgrade enable", json!({ "version": "3.5" })).unwrap_err();
+    assert_eq!(error.code(), "version_skew", "{error:?}");
+    assert_eq!(cluster.call("downgrade validate", json!({ "version": "3.5" })).unwrap()["accepted"], false);
+    // Somebody does it all the same, and is told before anybody is restarted.
+    cluster.etcdctl(&["downgrade", "enable", "3.5"]);
+    let status = until("the members know of it", || match cluster.call("downgrade status", json!({})).unwrap() {
+        status if status["stage"] == "inactive" => Err(status.to_string()),
+        status => Ok(status),
+    });
+    assert_eq!(status["stage"], "preparing", "{status}");
+    let error = cluster.call("rolling-restart", json!({})).unwrap_err();
+    assert_eq!(error.code(), "version_skew", "{error:?}");
+    cluster.call("downgrade cancel", json!({})).unwrap();
 }

@@ -16,7 +16,7 @@ use crate::ops::status::alarms_of;
 use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Bytes;
 use crate::value::to_value;
-use crate::wait::{Look, until};
+use crate::wait::{Look, TimedOut, until};
 
 impl Run<'_, '_> {
     /// Saves a snapshot; a file of its name is whole, whatever happens.
@@ -110,7 +110,10 @@ impl Run<'_, '_> {
                 (refusal, _) => Look::NotYet(refusal.map(|refusal| refusal.message).unwrap_or_default()),
             })
         });
-        let detail = fullest.await.map_err(|source| StillFull { source })?;
+        let detail = fullest.await.map_err(|source| match source.code() {
+            TimedOut::CODE => StillFull { source }.into(),
+            _ => source,
+        })?;
         Ok(Deed { detail, ..Deed::default() })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run};
-use crate::change::failed::{Ended, NoHost, NotRestarted};
+use crate::change::failed::{Ended, NoHost, NotRestarted, OtherRestarted};
 use crate::change::guard::Code;
 use crate::change::plan::Action;
 use crate::change::view::{ClusterView, MemberView, Role};
@@ -125,7 +125,22 @@ impl Run<'_, '_> {
     /// Restarts a member, and watches meanwhile whether it goes away.
     async fn restart(&mut self, id: MemberId, name: &str, view: &ClusterView) -> Result<Deed> {
         let Some(hook) = self.hands.restart else {
+            let away = view.get(id).map(|member| self.watch(member)).transpose()?;
             self.bring_back(name).await?;
+            // The process was seen to end, so the member was away, if it was its own.
+            let seen = || {
+                Ok(if away.as_ref().is_none_or(Away::seen) {
+                    Look::Ready(())
+                } else {
+                    Look::NotYet("it still serves".to_owned())
+                })
+            };
+            let whole = self.ctx.to_its_end();
+            let went = until(&whole, "the member goes away", GOES_AWAY.min(self.bound), async || seen()).await;
+            if went.is_err() && !self.approved.allow().contains(&Code::NotRestarted) {
+                let (member, by) = (crate::units::escape_word(name), self.host(name)?.describe());
+                return Err(OtherRestarted { member, by }.into());
+            }
             return Ok(Deed::default());
         };
         let Some(member) = view.get(id) else { return Err(NoHost { member: name.to_owned() }.into()) };

@@ -46,16 +46,14 @@ pub async fn execute(
     let mut report = start_report(plan, before, &journal);
     // Only one change at a time may change members or take them away, whoever makes it.
     let excludes = plan.steps.iter().any(|step| step.action.excludes_others());
-    let lock = match before.alarms.first().filter(|_| excludes) {
-        None if excludes => {
-            Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending))
-        }
-        None => None,
-        Some(alarm) => {
-            // A claim is a write. Whoever refuses it for want of space raises an alarm of its own.
-            ctx.emit(&Event::Warning { message: no_claim(alarm.kind) });
-            None
-        }
+    let alarm = before.alarms.first();
+    if let Some(alarm) = alarm.filter(|_| excludes) {
+        // A claim is a write. Whoever refuses it for want of space raises an alarm of its own.
+        ctx.emit(&Event::Warning { message: no_claim(alarm.kind) });
+    }
+    let lock = match excludes && alarm.is_none() {
+        true => Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending)),
+        false => None,
     };
     let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
     let mut run = Run::new(ctx, &approved, before, bound, hands)?;
@@ -193,6 +191,7 @@ async fn stopped(run: &Run<'_, '_>, mut report: ChangeReport, mut error: Error) 
         done,
         of,
         by_closure: run.hands.closure(),
+        profile: run.cluster.profile().name.clone(),
         report: to_value(&report).ok(),
         source: error,
     })

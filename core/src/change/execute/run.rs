@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::host::Hands;
-use crate::change::failed::{Alarmed, NotReady, OtherCluster, OutcomeUnknown};
+use crate::change::failed::{Alarmed, NotReady, NotStarted, OtherCluster, OutcomeUnknown};
 use crate::change::guard::{Approved, Code, MAX_OTHERS_LAG, Refused};
 use crate::change::journal::{Entry, Journal};
 use crate::change::observe::{Depth, observe, observe_hosts};
@@ -133,7 +133,9 @@ impl<'r, 'c> Run<'r, 'c> {
         };
         self.begun = true;
         let detail = [deed.detail, seen].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
-        Ok(Taken { outcome: Outcome::Done, detail, result: deed.result, error })
+        // What has not come true is done again by whoever goes on.
+        let outcome = if error.is_some() { Outcome::Unseen } else { Outcome::Done };
+        Ok(Taken { outcome, detail, result: deed.result, error })
     }
 
     /// Says that an earlier run did it, where the cluster cannot tell.
@@ -269,7 +271,7 @@ impl<'r, 'c> Run<'r, 'c> {
                 && view.confirmed
                 && (self.already(action, &view).is_some() || self.is_compacted(action, &view).await)
             {
-                return Ok(Deed::default());
+                return Ok(self.freed_by_all(action, &view, Deed::default()).await);
             }
             // Ctrl-C ends the looking, and tells nothing about what was sent.
             if pause(self.ctx, crate::wait::EVERY).await.is_err() {
@@ -284,7 +286,12 @@ impl<'r, 'c> Run<'r, 'c> {
         if action.only_looks() || matches!(action, Action::Compact { .. } | Action::ProveWrite) {
             return Ok(String::new());
         }
-        self.seen = self.until_seen(action).await?;
+        self.seen = self.until_seen(action).await.map_err(|error| match action {
+            Action::StartMember { name, .. } if self.hands.closure() && error.code() == TimedOut::CODE => {
+                NotStarted { member: name.clone(), source: error }.into()
+            }
+            _ => error,
+        })?;
         Ok(standing(&self.seen))
     }
 
@@ -340,19 +347,21 @@ impl<'r, 'c> Run<'r, 'c> {
                 host_seen = Instant::now();
                 self.still_runs(action).await?;
             }
-            Ok(Look::NotYet(self.awaited(action, &view)))
+            let stays = serving_since.map(|since: Instant| settle.saturating_sub(since.elapsed()));
+            Ok(Look::NotYet(self.awaited(action, &view, stays)))
         })
         .await
     }
 
-    /// Says how what is awaited stands.
-    fn awaited(&self, action: &Action, view: &ClusterView) -> String {
+    /// Says how what is awaited stands, and how long a member that serves again has to go on.
+    fn awaited(&self, action: &Action, view: &ClusterView, stays: Option<Duration>) -> String {
         let member = match action {
             Action::StartMember { peer_urls, .. } => view.at(peer_urls),
             Action::RestartMember { id, .. } | Action::Defragment { id } => view.get(*id),
             _ => None,
         };
-        let state = member.map(|m| format!("{} is {}; ", m.member.label(), view.verdict(m)));
+        let stays = stays.map(|span| format!(" and has to stay so for {} s", span.as_secs() + 1)).unwrap_or_default();
+        let state = member.map(|m| format!("{} is {}{stays}; ", m.member.label(), view.verdict(m)));
         format!("{}{}", state.unwrap_or_default(), standing(view))
     }
 

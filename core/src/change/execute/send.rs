@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+
 use super::run::{Deed, Run, SETTLING};
 use crate::change::failed::NobodyToAsk;
 use crate::change::plan::{Action, label};
@@ -90,13 +92,14 @@ impl Run<'_, '_> {
             Action::Compact { revision, physical } => {
                 let what = format!("what came before revision {revision} is forgotten");
                 let compacted = writer.compact(*revision, *physical, Instant::now() + self.patience());
-                return match answered(self.ctx, &what, "the members free its space", compacted).await {
+                let deed = match answered(self.ctx, &what, "the members free its space", compacted).await {
                     Err(error) if error.code() == "compacted" => {
                         let detail = "what came before it was forgotten already".to_owned();
-                        Ok(Deed { detail, already: true, result: None })
+                        Deed { detail, already: true, result: None }
                     }
-                    done => done.map(|()| Deed::default()),
+                    done => done.map(|()| Deed::default())?,
                 };
+                return Ok(self.freed_by_all(action, view, deed).await);
             }
             Action::DisarmAlarm { id, kind } => writer.disarm(*id, *kind, deadline).await?,
             Action::ProveWrite => {
@@ -108,6 +111,34 @@ impl Run<'_, '_> {
             other => return Err(Error::internal(format!("no server is asked for {}", other.word()))),
         }
         Ok(Deed::default())
+    }
+
+    /// A physical compaction is answered when the member that was asked has freed the pages, and the others still do. Each is asked
+    /// for the same one: it says that it was compacted before once it has carried out everything that it was asked for until then
+    /// (etcd `server/storage/mvcc/kvstore.go`, `updateCompactRev`). Who is defragmented earlier gives back less.
+    pub(super) async fn freed_by_all(&self, action: &Action, view: &ClusterView, deed: Deed) -> Deed {
+        let &Action::Compact { revision, physical: true } = action else { return deed };
+        let deadline = Instant::now() + self.patience();
+        let asked = view.voters().map(async |m| {
+            let label = || Some(m.member.label());
+            let Some(Ok(node)) = m.endpoint.as_ref().filter(|_| m.serves()).map(|at| self.cluster.node(at)) else {
+                return label();
+            };
+            let answer = node.writer().compact(revision, true, deadline).await;
+            answer.err().filter(|error| error.code() != "compacted").and_then(|_| label())
+        });
+        let answers = answered(self.ctx, "every member has freed the space", "the members free it", join_all(asked));
+        let late = match self.ctx.unless_cancelled(async { Ok(answers.await) }).await {
+            Ok(answers) => answers.into_iter().flatten().collect::<Vec<_>>().join(", "),
+            Err(_) => "every member".to_owned(),
+        };
+        let seen = if late.is_empty() {
+            "every member has freed its space".to_owned()
+        } else {
+            format!("its space may still be taken on: {late}")
+        };
+        let detail = if deed.detail.is_empty() { seen } else { format!("{}; {seen}", deed.detail) };
+        Deed { detail, ..deed }
     }
 
     /// Reads how much a defragmentation gave back.

@@ -6,7 +6,7 @@ use crate::change::plan::label;
 use crate::change::view::{ClusterView, MemberView};
 use crate::host::{Data, Process};
 use crate::id::MemberId;
-use crate::ops::downgrade::SINCE;
+use crate::ops::downgrade;
 use crate::rpc::AlarmKind;
 use crate::version::Version;
 
@@ -21,11 +21,21 @@ const DEFRAG_WHILE_CATCHING_UP: &[Version] = &[Version::new(3, 5, 23), Version::
 /// do not have the fault.
 const DEFRAG_KEEPS_INDEX: &[Version] = &[Version::new(3, 5, 6), Version::new(3, 6, 0)];
 
-pub(super) fn check_restart(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
+pub(super) fn check_restart(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
+    others_can_do_without(view, id, refusals);
+    versions_are_near(view, refusals);
+    if view.get(id).is_some_and(MemberView::serves) {
+        data_are_ready(view, refusals);
+    }
+    belongs(view, id, name, refusals);
+    has_its_data(view, view.get(id), name, refusals);
+}
+
+/// What has to hold of the others while a member is away.
+fn others_can_do_without(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
     nobody_is_corrupt(view, refusals);
     others_serve(view, id, refusals);
     others_follow(view, id, refusals);
-    versions_are_near(view, refusals);
 }
 
 pub(super) fn check_stop(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
@@ -46,26 +56,38 @@ fn nobody_is_corrupt(view: &ClusterView, refusals: &mut Vec<Refusal>) {
     refusals.push(refusal(Code::CorruptAlarm, message, remedy));
 }
 
-/// What runs on a host is the member whose data lie there.
-pub(super) fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
-    // Whose process it is may be unknown; no real id is zero.
-    if let Some(Data::Of { member, .. }) = view.data(name)
-        && id != MemberId(0)
-        && *member != id
-        && view.get(*member).is_some()
-    {
-        let message = format!("on the host of {name} runs {}, and not {id}", label(view, *member));
-        // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
-        let remedy =
-            "look whether the profile names the right host; if the member was replaced meanwhile, run it again";
-        refusals.push(refusal(Code::DataInUse, message, remedy));
-    }
+/// What runs on a host is the member whose data lie there; where they do not tell, it is who the process says it is.
+fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refusal>) {
+    let Some(host) = view.hosting.of(name).map(|seen| &seen.view) else { return };
+    let message = match (&host.data, &host.called) {
+        (Data::Of { member, .. }, _) => {
+            let Some(found) = view.get(*member) else { return };
+            // Whose process it is may be unknown; no real id is zero.
+            let other = *member != id && id != MemberId(0);
+            if !other && (found.member.name == name || !found.member.started()) {
+                return;
+            }
+            format!(
+                "on the host of {name} runs {}, and not {}",
+                label(view, *member),
+                if other { id.to_string() } else { name.to_owned() }
+            )
+        }
+        _ if host.process != Process::Running => return,
+        (_, Some(called)) if called == name => return,
+        (_, Some(called)) => {
+            format!("the process on the host of {name} calls itself {}", crate::units::escape_word(called))
+        }
+        (data, None) => format!("nobody can tell whose process runs on the host of {name}: {}", data.why_unknown()),
+    };
+    // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
+    let remedy =
+        "look whether the profile names the right host and folders; if the member was replaced meanwhile, run it again";
+    refusals.push(refusal(Code::DataInUse, message, remedy));
 }
 
 pub(super) fn check_defragment(view: &ClusterView, id: MemberId, refusals: &mut Vec<Refusal>) {
-    nobody_is_corrupt(view, refusals);
-    others_serve(view, id, refusals);
-    others_follow(view, id, refusals);
+    others_can_do_without(view, id, refusals);
     let Some(target) = view.get(id) else { return };
     if !target.serves() {
         let message = format!("{} does not serve, and only who serves can be defragmented", target.member.label());
@@ -124,6 +146,14 @@ fn versions_are_near(view: &ClusterView, refusals: &mut Vec<Refusal>) {
     }
 }
 
+/// Whoever restarts members while a downgrade is prepared may do it with the older version.
+fn data_are_ready(view: &ClusterView, refusals: &mut Vec<Refusal>) {
+    let progress = downgrade::status::progress(view);
+    if progress.stage == downgrade::status::Stage::Preparing {
+        refusals.push(refusal(Code::VersionSkew, progress.reason, "`downgrade status` says when it is ready"));
+    }
+}
+
 /// While versions are on their way, only what the way needs is done.
 pub(super) fn versions_stay(view: &ClusterView, refusals: &mut Vec<Refusal>) {
     versions_are_near(view, refusals);
@@ -149,7 +179,13 @@ pub(super) fn check_aside(view: &ClusterView, name: &str, refusals: &mut Vec<Ref
         Data::Of { member, .. } if view.get(*member).is_some() => {
             let message =
                 format!("the data of {name} on its host are those of {}, which is a member", label(view, *member));
-            (message, "remove that member first; one that has started cannot come back without its data")
+            let own = view.get(*member).is_some_and(|m| m.member.name == name || !m.member.started());
+            let remedy = if own {
+                "remove that member first; one that has started cannot come back without its data"
+            } else {
+                "look whether the profile names the right host and data dir; that member needs its data"
+            };
+            (message, remedy)
         }
         // Data of a member that has gone are needed by nobody, whatever they are.
         Data::Unknown(why) if host.process == Process::Unknown || still_there(view, name) => {
@@ -168,7 +204,7 @@ fn still_there(view: &ClusterView, name: &str) -> bool {
 
 /// A member that has started once and has lost its data cannot come back (etcd issues 10254, 20269 and 21178): its log begins anew,
 /// and the leader goes on with what it has acknowledged.
-pub(super) fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
+fn has_its_data(view: &ClusterView, member: Option<&MemberView>, name: &str, refusals: &mut Vec<Refusal>) {
     let Some(member) = member.filter(|m| m.member.started() && !m.serves()) else { return };
     if view.data(name) == Some(&Data::None) {
         let who = member.member.label();
@@ -196,13 +232,19 @@ pub(super) fn check_start(view: &ClusterView, name: &str, peer_urls: &[String], 
 /// etcd goes back by one minor version, and not before 3.6; an older server would carry out the call and answer with a timeout.
 pub(super) fn check_downgrade(view: &ClusterView, wanted: &str, refusals: &mut Vec<Refusal>) {
     let (Some(oldest), Some(wanted)) = (view.oldest_version(), Version::parse(wanted)) else { return };
-    if oldest < SINCE {
-        let message = format!("etcd can go back from 3.6 on, and a member runs {oldest}");
+    let silent: Vec<_> =
+        view.members.iter().filter(|m| m.member.started() && m.version().is_none()).map(|m| m.member.label()).collect();
+    if !silent.is_empty() {
+        let message =
+            format!("nobody knows which version runs on {}, and all have to go back together", silent.join(", "));
         refusals.push(refusal(
-            Code::ServerWouldRefuse,
+            Code::OthersUnhealthy,
             message,
-            "restore a snapshot that was saved by the older version",
+            "bring it back first; `health` says what is wrong with it",
         ));
+    }
+    if let Some(objection) = downgrade::objection(view) {
+        refusals.push(objection);
     } else if (oldest.major, oldest.minor) != (wanted.major, wanted.minor.saturating_add(1)) {
         let message = format!("etcd {oldest} can go back to {}.{} only", oldest.major, oldest.minor.saturating_sub(1));
         refusals.push(refusal(Code::ServerWouldRefuse, message, "go back by one minor version at a time"));

@@ -140,6 +140,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
     if let Action::AddMember { .. }
     | Action::RemoveMember { .. }
     | Action::PromoteMember { .. }
+    | Action::UpdatePeerUrls { .. }
     | Action::Defragment { .. } = action
     {
         away::versions_stay(view, &mut refusals);
@@ -151,11 +152,7 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
         Action::UpdatePeerUrls { id, peer_urls } => membership::check_update(view, *id, peer_urls, &mut refusals),
         Action::MoveLeader { to, .. } => membership::check_transfer(view, *to, &mut refusals),
         Action::StopMember { id, name } => away::check_stop(view, *id, name, &mut refusals),
-        Action::RestartMember { id, name } => {
-            away::check_restart(view, *id, &mut refusals);
-            away::belongs(view, *id, name, &mut refusals);
-            away::has_its_data(view, view.get(*id), name, &mut refusals);
-        }
+        Action::RestartMember { id, name } => away::check_restart(view, *id, name, &mut refusals),
         Action::Defragment { id } => away::check_defragment(view, *id, &mut refusals),
         Action::SetDataAside { name, .. } => away::check_aside(view, name, &mut refusals),
         Action::EnableDowngrade { version } => away::check_downgrade(view, version, &mut refusals),

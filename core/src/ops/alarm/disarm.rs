@@ -111,9 +111,14 @@ pub(crate) fn sensible(quota: Option<Bytes>) -> Result<(), BadArgument> {
     }
 }
 
+/// Says whether so much is so near to a quota that the next writes reach it.
+pub(crate) fn fills(size: i64, quota: i64) -> bool {
+    size.saturating_mul(10) >= quota.saturating_mul(9)
+}
+
 /// Objects to taking a NOSPACE alarm back while a database is full, or while nobody knows how full it is.
 pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
-    let fullest = view.fullest(quota).filter(|(_, size, quota)| size.saturating_mul(10) >= quota.saturating_mul(9));
+    let fullest = view.fullest(quota).filter(|(_, size, quota)| fills(*size, *quota));
     let Some((member, size, quota)) = fullest else { return untold(view, quota) };
     let message = format!("{} holds {} of its quota of {}", member.member.label(), Bytes(size), Bytes(quota));
     let remedy = "compact and defragment first; `space recover` does all of it".to_owned();
@@ -124,7 +129,7 @@ pub(crate) fn full(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
 pub(crate) fn untold(view: &ClusterView, quota: Option<i64>) -> Option<Refusal> {
     let started = || view.members.iter().filter(|m| m.member.started());
     let silent: Vec<_> = started().filter(|m| m.known().is_none()).map(|m| m.member.label()).collect();
-    let no_quota = |m: &&MemberView| m.known().is_some_and(|status| status.db_quota.or(quota).is_none());
+    let no_quota = |m: &&MemberView| m.known().is_some() && m.room(quota).is_none();
     let unlimited: Vec<_> = started().filter(no_quota).map(|m| m.member.label()).collect();
     let (message, remedy) = if !silent.is_empty() {
         let message = format!("nobody knows whether there is room on who does not answer: {}", silent.join(", "));

@@ -2,10 +2,11 @@
 
 use crate::args::NoArgs;
 use crate::card::{Capability, Card, Effect, Example, Target};
-use crate::change::record::{RunState, runs};
+use crate::change::record::{RunState, runs, unreadable};
 use crate::change::report::count;
 use crate::context::Context;
 use crate::error::Result;
+use crate::event::Event;
 use crate::id::ClusterId;
 use crate::operation::Operation;
 use crate::record;
@@ -60,6 +61,28 @@ impl Operation for ChangeList {
             state: run.state,
             cluster_id: run.cluster_id,
         };
-        Ok(runs(&ctx.places().state).into_iter().map(row).collect())
+        let state = &ctx.places().state;
+        let damaged = unreadable(state);
+        if !damaged.is_empty() {
+            ctx.emit(&Event::Warning { message: left_out(&damaged) });
+        }
+        Ok(runs(state).into_iter().map(row).collect())
+    }
+}
+
+/// Says which runs have no row.
+fn left_out(damaged: &[String]) -> String {
+    let names = damaged.iter().map(|name| crate::units::escape_word(name)).collect::<Vec<_>>().join(", ");
+    format!("journals that cannot be read: {names}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left_out;
+
+    #[test]
+    fn who_is_left_out_is_named() {
+        let told = left_out(&["20261126T031500Z-defrag-1111".to_owned(), "b".to_owned()]);
+        insta::assert_snapshot!(told, @"journals that cannot be read: 20261126T031500Z-defrag-1111, b");
     }
 }

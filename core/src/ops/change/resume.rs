@@ -55,6 +55,9 @@ impl Operation for ChangeResume {
         if !run.state.is_open() {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }
+        if run.found_no_room() {
+            return Err(NoRoom { id: run.id, operation: run.operation }.into());
+        }
         let entry = crate::catalogue::find(&run.operation).filter(|entry| entry.is_change());
         let entry = entry.ok_or_else(|| Foreign { id: run.id.clone(), operation: run.operation.clone() })?;
         let mut record = arguments(entry, &run, args.closure)?;
@@ -105,6 +108,31 @@ impl Fault for NothingToResume {
 
     fn help(&self) -> Option<String> {
         Some("`change list` shows how every run stands".to_owned())
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the run {id} had done all that makes room, and there was none")]
+struct NoRoom {
+    id: String,
+    operation: String,
+}
+
+impl Fault for NoRoom {
+    fn code(&self) -> &'static str {
+        "run_over"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("id")
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(format!("what was deleted since has to be compacted too: run `{}` again", self.operation))
     }
 
     fn sent(&self) -> Option<Sent> {

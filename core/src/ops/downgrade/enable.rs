@@ -22,8 +22,7 @@ impl Change for DowngradeEnable {
         name: "downgrade enable",
         summary: "Let the cluster go back to the version before: its members make their data ready for it.",
         details: "etcd goes back by one minor version, from 3.6 on. When `downgrade status` says that every member is ready, restart one \
-                  after another with the older version, for example by `rolling-restart` with a closure. Until the first member runs the \
-                  older version, `downgrade cancel` takes it back.",
+                  after another with the older version, for example by `rolling-restart` with a closure. `downgrade cancel` takes it back.",
         search: &["etcdctl", "rollback", "version", "older"],
         effect: Effect::Changes,
         capability: Capability::Maintain,

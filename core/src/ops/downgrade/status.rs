@@ -105,7 +105,15 @@ fn under_way(view: &ClusterView, target: Version) -> (Stage, String) {
     let labels = |wanted: &dyn Fn(&MemberView) -> bool| {
         view.members.iter().filter(|m| wanted(m)).map(|m| m.member.label()).collect::<Vec<_>>()
     };
-    let target = format!("{}.{}", target.major, target.minor);
+    let (target_line, target) = (line(target), format!("{}.{}", target.major, target.minor));
+    let far = labels(&|m| m.version().is_some_and(|version| line(version) > (target_line.0, target_line.1 + 1)));
+    if !far.is_empty() {
+        let far = far.join(", ");
+        let reason = format!(
+            "{far} runs more than one minor version above {target}, and would not start beside it; take this back with `downgrade cancel`"
+        );
+        return (Stage::Preparing, reason);
+    }
     let (waiting, done) = (labels(&|m| !ready(m)), labels(&|m| older(m)));
     if !waiting.is_empty() {
         let waiting = waiting.join(", ");

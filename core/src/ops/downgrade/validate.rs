@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::guard::Refusal;
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
-use crate::ops::downgrade::SINCE;
+use crate::ops::downgrade::objection;
 use crate::rpc::Node;
 use crate::units::escape_word;
 use crate::version::{Release, Version};
@@ -64,8 +65,14 @@ impl Operation for DowngradeValidate {
         if let Some(target) = view.downgrade() {
             return Ok(under_way(target, to));
         }
-        if let Some(oldest) = view.oldest_version().filter(|oldest| *oldest < SINCE) {
-            return Ok(too_old(oldest, to));
+        if let Some(Refusal { message, remedy, .. }) = objection(&view) {
+            return Ok(Validated {
+                accepted: false,
+                from: None,
+                to: line(to),
+                reason: Some(message),
+                remedy: Some(remedy),
+            });
         }
         let voters: Vec<_> = view.voters().filter_map(|m| m.known().and(m.endpoint.clone())).collect();
         let (deadline, target) = (cluster.deadline(), to.to_string());
@@ -107,23 +114,12 @@ fn under_way(target: &str, to: Version) -> Validated {
     Validated { accepted: false, from: None, to: line(to), reason: Some(reason), remedy: Some(remedy.to_owned()) }
 }
 
-fn too_old(oldest: Version, to: Version) -> Validated {
-    let reason = format!("etcd can go back from 3.6 on, and a member runs {oldest}");
-    let remedy = "restore a snapshot that was saved by the older version";
-    Validated { accepted: false, from: None, to: line(to), reason: Some(reason), remedy: Some(remedy.to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_cannot_go_back() {
-        let told = too_old(Version::new(3, 5, 35), Version::new(3, 4, 0));
-        insta::assert_snapshot!(format!("{}\n{}", told.reason.unwrap(), told.remedy.unwrap()), @"
-        etcd can go back from 3.6 on, and a member runs 3.5.35
-        restore a snapshot that was saved by the older version
-        ");
         let told = under_way("3.5", Version::new(3, 5, 0));
         insta::assert_snapshot!(format!("{}\n{}", told.reason.unwrap(), told.remedy.unwrap()), @"
         a downgrade to 3.5 is under way

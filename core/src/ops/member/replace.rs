@@ -265,7 +265,7 @@ impl<'v> Case<'v> {
     /// Objects to passing over a process that nobody can see.
     fn unseen(&self, view: &ClusterView) -> Option<Refusal> {
         let old = self.old.filter(|old| old.member.name != self.name)?;
-        let host = view.hosting.of(&old.member.name).filter(|host| host.view.process == Process::Unknown)?;
+        let host = view.hosting.of(&old.member.name).filter(|_| !view.hosting.sees(&old.member.name))?;
         let why = match &host.view.data {
             Data::Unknown(why) => why.as_str(),
             _ => "its host does not say",

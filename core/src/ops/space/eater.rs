@@ -13,6 +13,9 @@ use crate::units::{Bytes, clean_text};
 const PAGE: usize = 4 << 20;
 /// How many keys are read first, since nobody knows yet how large they are.
 const FIRST: i64 = 4;
+/// How many bytes a row takes at least beside its key and value: the element of a page (16), the revision (17), and the tags, lengths
+/// and numbers of the record (15; bbolt `internal/common/page.go`, etcd `server/storage/mvcc/revision.go`, `api/mvccpb/kv.proto`).
+const ROW: usize = 48;
 /// How many bytes are read at most, so that looking does not burden a cluster that is in trouble.
 const BUDGET: usize = 256 << 20;
 /// How long the looking may take.
@@ -22,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Eater {
     /// In words.
     pub(crate) told: String,
-    /// How many bytes the keys hold now, where all of them were looked at.
+    /// How many bytes of a database the keys take at least as they are now, where all of them were looked at.
     pub(crate) live: Option<i64>,
 }
 
@@ -46,20 +49,26 @@ pub(crate) async fn find(ctx: &Context<'_>, view: &ClusterView) -> Result<Option
     let Some(member) = serving.max_by_key(|m| m.known().map(|status| status.db_size)) else { return Ok(None) };
     let (Some(status), Some(endpoint)) = (member.known(), &member.endpoint) else { return Ok(None) };
     let read = read(ctx, &*ctx.cluster()?.node(endpoint)?).await?;
-    let free = Bytes((status.db_size - status.db_in_use).max(0));
+    Ok(Some(tell(read, status.db_size, status.db_in_use, &member.member.label())))
+}
+
+fn tell(read: Read, size: i64, used: i64, label: &str) -> Eater {
+    let free = Bytes((size - used).max(0));
     let most = read.prefixes.iter().max_by_key(|(_, size)| **size).filter(|(prefix, _)| !prefix.is_empty());
     let most = most.map(|(prefix, size)| format!(", most of it below {prefix:?} ({})", bytes(*size)));
-    let part = if read.whole { "all" } else { "the first" };
+    let (part, rest) =
+        if read.whole { ("all", "the rest are older values") } else { ("the first", "the others were not read") };
+    let stored = read.live.saturating_add(ROW.saturating_mul(usize::try_from(read.keys).unwrap_or(usize::MAX)));
     let why = read.failed.map(|why| format!(" (more could not be read: {why})")).unwrap_or_default();
     let told = format!(
-        "of {} on {}, {free} are free pages, and {part} {} keys hold {} now{}{why}; the rest are older values",
-        Bytes(status.db_size),
-        member.member.label(),
+        "of {} on {label}, {free} are free pages, and {part} {} keys hold {} now{}{why}, for which {} are needed at least; {rest}",
+        Bytes(size),
         read.keys,
         bytes(read.live),
         most.unwrap_or_default(),
+        bytes(stored),
     );
-    Ok(Some(Eater { told, live: read.whole.then(|| i64::try_from(read.live).unwrap_or(i64::MAX)) }))
+    Eater { told, live: read.whole.then(|| i64::try_from(stored).unwrap_or(i64::MAX)) }
 }
 
 async fn read(ctx: &Context<'_>, node: &Node) -> Result<Read> {
@@ -125,7 +134,19 @@ fn prefix(item: &KeyValue) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::next;
+    use super::{Read, next, tell};
+
+    #[test]
+    fn what_a_key_takes_beside_its_value_counts_too() {
+        let read = |whole| Read { live: 4_700_000, keys: 290_306, whole, ..Read::default() };
+        let (all, part) =
+            (tell(read(true), 20_000_000, 19_500_000, "infra1"), tell(read(false), 20_000_000, 19_500_000, "infra1"));
+        assert_eq!((all.live, part.live), (Some(4_700_000 + 48 * 290_306), None));
+        insta::assert_snapshot!(format!("{}\n{}", all.told, part.told), @"
+        of 20.0 MB on infra1, 500.0 kB are free pages, and all 290306 keys hold 4.7 MB now, for which 18.6 MB are needed at least; the rest are older values
+        of 20.0 MB on infra1, 500.0 kB are free pages, and the first 290306 keys hold 4.7 MB now, for which 18.6 MB are needed at least; the others were not read
+        ");
+    }
 
     #[test]
     fn pages_grow_while_keys_are_small_and_shrink_at_once() {

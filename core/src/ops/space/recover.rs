@@ -11,7 +11,7 @@ use crate::change::{Action, Change, ClusterView, Plan};
 use crate::context::Context;
 use crate::error::Result;
 use crate::id::Revision;
-use crate::ops::alarm::disarm::{sensible, untold};
+use crate::ops::alarm::disarm::{fills, sensible, untold};
 use crate::ops::defrag::{expected, measured};
 use crate::ops::rolling_restart::{one_by_one, order};
 use crate::ops::space::eater;
@@ -128,9 +128,7 @@ impl Change for SpaceRecover {
 /// Objects to what can be seen to be in vain: the newest values alone fill the quota, or a learner, which etcd defragments not.
 fn hopeless(view: &ClusterView, quota: Option<i64>) -> Vec<Refusal> {
     let refuse = |message, remedy: &str| Refusal { code: Code::SpaceNotFree, message, remedy: remedy.to_owned() };
-    let fills = |size: i64, quota: i64| size.saturating_mul(10) >= quota.saturating_mul(9);
-    let of = |m: &MemberView| m.known().and_then(|status| Some((status.db_size, status.db_quota.or(quota)?)));
-    let smallest = view.voters().filter_map(of).map(|(_, quota)| quota).min();
+    let smallest = view.voters().filter_map(|m| m.room(quota)).map(|(_, quota)| quota).min();
     let mut refusals = Vec::new();
     if let (Some(live), Some(quota)) = (view.facts.live, smallest)
         && fills(live, quota)
@@ -139,7 +137,7 @@ fn hopeless(view: &ClusterView, quota: Option<i64>) -> Vec<Refusal> {
         refusals
             .push(refuse(message, "delete keys, or raise --quota-backend-bytes on every member; then run this again"));
     }
-    let full = |m: &&MemberView| of(m).is_some_and(|(size, quota)| fills(size, quota));
+    let full = |m: &&MemberView| m.room(quota).is_some_and(|(size, quota)| fills(size, quota));
     for learner in view.learners().filter(full) {
         let message = format!("the learner {} is full, and etcd defragments no learner", learner.member.label());
         refusals.push(refuse(message, "promote it first, or remove it and add it again afterwards"));

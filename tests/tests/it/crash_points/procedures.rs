@@ -39,6 +39,13 @@ fn asides(cluster: &Running) -> usize {
     files.filter(|file| file.file_name().to_string_lossy().contains("infra2.data.aside")).count()
 }
 
+/// Holds that a member has what was written before it came.
+pub(crate) fn holds_what_was_kept(cluster: &Running, name: &str) {
+    let member = cluster.member(name);
+    let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
+    assert_eq!(kept.trim(), "before");
+}
+
 pub(super) const REPLACE: Procedure = Procedure {
     operation: "member replace",
     versions: MATRIX,
@@ -52,14 +59,34 @@ pub(super) const REPLACE: Procedure = Procedure {
         let id = &ids(cluster)["infra2"];
         assert_ne!(before["id"], id.as_str(), "it is another member");
         assert!(asides(cluster) as u64 > before["asides"].as_u64().unwrap(), "its old data are kept");
-        let member = cluster.member("infra2");
-        let kept = cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
-        assert_eq!(kept.trim(), "before");
+        holds_what_was_kept(cluster, "infra2");
         let hash = cluster.call("hash", json!({})).unwrap();
         assert_eq!(hash["verdict"], "consistent", "{hash}");
     },
     // Whoever finds a healthy member does not know that it was to be replaced.
     refused: &["member_healthy"],
+};
+
+/// A member that is up goes to another place, back and forth: the new one votes before the old one goes.
+pub(super) const RELOCATE: Procedure = Procedure {
+    operation: "member replace",
+    versions: MATRIX,
+    points: 32,
+    before: |cluster| {
+        cluster.etcdctl(&["put", "kept", "before"]);
+        let known = ids(cluster);
+        let (old, new) = if known.contains_key("infra2") { ("infra2", "infra4") } else { ("infra4", "infra2") };
+        let args = json!({ "member": old, "name": new, "peer_urls": [cluster.free_peer_url()] });
+        (args, json!({ "old": old, "new": new }))
+    },
+    after: |cluster, before| {
+        let (known, named) = (ids(cluster), |which: &str| before[which].as_str().unwrap().to_owned());
+        assert!(!known.contains_key(&named("old")) && known.contains_key(&named("new")), "{known:?}");
+        holds_what_was_kept(cluster, &named("new"));
+        let old = cluster.sandbox.rows().unwrap().into_iter().find(|row| row.name == named("old"));
+        assert!(old.is_none_or(|row| row.pid.is_none()), "the old one runs on");
+    },
+    refused: &[],
 };
 
 pub(super) const RESTART: Procedure = Procedure {
@@ -82,7 +109,7 @@ pub(super) const DEFRAG: Procedure = Procedure {
     points: 16,
     before: |cluster| {
         for _ in 0..3 {
-            cluster.etcdctl_reading(&["put", "large"], &"x".repeat(900_000)).unwrap();
+            cluster.put_hundred(&"x".repeat(9_000));
         }
         cluster.call("compact", json!({ "keep": 0, "physical": true })).unwrap();
         (json!({}), Json::Null)

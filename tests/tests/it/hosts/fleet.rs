@@ -49,6 +49,8 @@ struct Place {
     /// The folder that stands for its machine.
     machine: PathBuf,
     data_dir: PathBuf,
+    /// Where the WAL is, if it is apart.
+    wal_dir: Option<PathBuf>,
     peer_url: String,
     /// The command line of its etcd.
     words: Vec<String>,
@@ -70,12 +72,20 @@ impl Fleet {
 
     /// Starts three members, and names them in the profile `prod`.
     pub(crate) fn start(version: &str, options: Options, kind: Kind) -> Self {
+        Fleet::start_with(version, options, kind, false)
+    }
+
+    /// The same with the WAL of each in a folder of its own, all of them in one, if it is to be apart.
+    pub(crate) fn start_with(version: &str, options: Options, kind: Kind, apart: bool) -> Self {
         let cluster = Running::start(version, options).unwrap();
         let rows = cluster.sandbox.rows().unwrap();
         let found = rows.iter().map(|row| (row.name.clone(), Place::of(&cluster, row, kind)));
-        let places: BTreeMap<_, _> = found.collect();
+        let mut places: BTreeMap<_, _> = found.collect();
         cluster.kill(&rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>());
         write_programs(&cluster.bin());
+        if apart {
+            places.iter_mut().for_each(|(name, place)| place.move_wal(&cluster.home().join("wals").join(name)));
+        }
         let mut nodes = Vec::new();
         for (name, place) in &places {
             write_programs(&place.machine);
@@ -112,7 +122,7 @@ impl Fleet {
         });
         let words = words.collect();
         let (machine, run_by) = machine(&self.cluster, name, self.kind);
-        let place = Place { run_by, machine, data_dir, peer_url, words };
+        let place = Place { run_by, machine, data_dir, wal_dir: None, peer_url, words };
         write_programs(&place.machine);
         if self.kind.is_unit() {
             unit(&place, name);
@@ -140,7 +150,10 @@ impl Fleet {
             let unit = std::fs::read_to_string(place.run_by.join("name")).unwrap();
             entry += &format!("unit = \"{unit}\"\ndrop_in_dir = \"{run_by}/drop_ins\"\n");
         } else {
-            entry += &format!("manifest = \"{run_by}\"\nlog = \"{}\"\n", self.log(name).display());
+            entry += &format!("manifest = \"{run_by}\"\nfile_check = \"1s\"\nlog = \"{}\"\n", self.log(name).display());
+        }
+        if let Some(wal_dir) = &place.wal_dir {
+            entry += &format!("wal_dir = \"{}\"\n", wal_dir.display());
         }
         if self.kind.is_away() {
             entry += &format!("host = \"root@{name}.test\"\n");
@@ -204,7 +217,9 @@ impl Fleet {
 
     /// Returns the ids of the members by their names; a member that has not started has an empty one.
     pub(crate) fn ids(&self) -> BTreeMap<String, String> {
-        let members = self.call("member list", json!({})).unwrap();
+        // Where the leader has changed a moment ago nobody answers.
+        let list = || self.call("member list", json!({})).map_err(|error| format!("{error:?}"));
+        let members = until("the members are listed", list);
         let text = |row: &Json, name: &str| row[name].as_str().unwrap_or_default().to_owned();
         members.as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "member_id"))).collect()
     }
@@ -300,7 +315,16 @@ impl Place {
         let said = std::fs::read_to_string(format!("/proc/{}/cmdline", row.pid.unwrap())).unwrap();
         let words = said.split_terminator('\0').map(str::to_owned).collect();
         let (machine, run_by) = machine(cluster, &row.name, kind);
-        Place { run_by, machine, data_dir: row.data_dir.clone(), peer_url: row.peer_url.clone(), words }
+        let (data_dir, peer_url) = (row.data_dir.clone(), row.peer_url.clone());
+        Place { run_by, machine, data_dir, wal_dir: None, peer_url, words }
+    }
+
+    /// Moves the WAL of a member that is stopped.
+    fn move_wal(&mut self, to: &Path) {
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::rename(self.data_dir.join("member/wal"), to).unwrap();
+        self.words.push(format!("--wal-dir={}", to.display()));
+        self.wal_dir = Some(to.to_owned());
     }
 }
 

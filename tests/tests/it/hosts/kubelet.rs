@@ -58,7 +58,7 @@ impl<'c> Kubelet<'c> {
         let home = self.home.display();
         let text = format!(
             "[profiles.prod]\nendpoints = [\"{}\"]\n\
-             [profiles.prod.hosts]\ndriver = \"static_pod\"\nmanifest = \"{home}/manifests/etcd.yaml\"\n\
+             [profiles.prod.hosts]\ndriver = \"static_pod\"\nmanifest = \"{home}/manifests/etcd.yaml\"\nfile_check = \"1s\"\n\
              data_dir = \"{home}/data\"\nlog = \"{home}/etcd.log\"\n[profiles.prod.hosts.members.infra4]\n{more}\n",
             self.endpoint
         );

@@ -1,10 +1,10 @@
-//! Profiles that are wrong about hosts: two that were swapped, and one that nobody reaches. Nothing is done through them.
+//! Hosts that are not what a profile says: two that were swapped, and one that nobody reaches. Nothing is done through them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use etcdsh_core::error::Error;
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Turn, row, side_by_side};
+use etcdsh_tests::{Turn, column, row, side_by_side};
 use serde_json::{Value as Json, json};
 
 use super::fleet::{Fleet, Kind};
@@ -100,9 +100,59 @@ fn nobody_is_restarted_through_hosts_that_are_swapped() {
     });
 }
 
+/// Without its WAL, data do not say whose they are; and where a WAL dir is not one member's alone, the others' would go with it.
+#[test]
+fn a_wal_that_is_apart_has_to_be_named() {
+    side_by_side(&["3.5", "3.6"], |turn| {
+        let kind = if turn.number == 0 { Kind::Unit } else { Kind::PodAway };
+        let fleet = Fleet::start_with(turn.version, turn.options.clone(), kind, true);
+        fleet.cluster.etcdctl(&["put", "kept", "before"]);
+        let without = |name: &str| {
+            let entry = fleet.entry_with_peer_urls(name);
+            entry
+                .lines()
+                .filter(|line| !line.starts_with("wal_dir"))
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        };
+        fleet.configure(without);
+        let replace = json!({ "member": "infra2" });
+        fleet.damage("infra2");
+        for (operation, args) in
+            [("member replace", replace.clone()), ("rolling-restart", json!({ "members": ["infra2"], "settle": "0s" }))]
+        {
+            let error = refused(&fleet, operation, args);
+            assert_eq!(error.code(), "host_data_dir", "{error:?}");
+            assert!(
+                error.to_string().contains(" with the wal_dir ") && error.help().unwrap().contains("wal_dir"),
+                "{error}"
+            );
+        }
+        fleet.configure(|name| without(other(name)));
+        assert_eq!(refused(&fleet, "member replace", replace.clone()).code(), "host_data_dir");
+        let old = fleet.ids();
+        let wals = fleet.cluster.home().join("wals");
+        let all = format!("wal_dir = \"{}\"\n", wals.display());
+        fleet.configure(|name| without(name) + &all);
+        let error = refused(&fleet, "member replace", replace.clone());
+        assert_eq!(error.code(), "host_data_dir", "{error:?}");
+        // A unit tells which one it has; and where none does, a folder with others in it stays where it is.
+        assert!(wals.join("infra1").is_dir() && wals.join("infra2").is_dir());
+
+        fleet.configure(|name| fleet.entry_with_peer_urls(name));
+        let report = fleet.call("member replace", replace).unwrap();
+        assert_eq!(report["ok"], true, "{report}");
+        is_another(&fleet, "infra2", &old);
+        let names: Vec<_> = std::fs::read_dir(&wals).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 4, "the old one is kept: {names:?}");
+        fleet.healthy();
+    });
+}
+
 #[test]
 fn a_host_that_nobody_reaches_keeps_nobody_from_restarting_the_others() {
-    let fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::UnitAway);
+    let mut fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::UnitAway);
+    fleet.spare("infra4");
     fleet.configure(|name| fleet.entry(name).replace("infra2.test", "away.test"));
     let unreached = "root@away.test cannot be reached: ssh: connect to host away.test port 22: Connection refused";
     let error = refused(&fleet, "rolling-restart", json!({ "settle": "0s" }));
@@ -120,4 +170,15 @@ fn a_host_that_nobody_reaches_keeps_nobody_from_restarting_the_others() {
     fleet.kill("infra2");
     let error = refused(&fleet, "member replace", json!({ "member": "infra2" }));
     assert!(error.in_one_line().contains(unreached) && error.help().is_some(), "{error:?}");
+
+    // It can be replaced elsewhere, by whoever says that it need not be stopped.
+    let mut elsewhere = json!({ "member": "infra2", "name": "infra4", "peer_urls": [fleet.peer_url("infra4")] });
+    let error = refused(&fleet, "member replace", elsewhere.clone());
+    assert!(codes(&error).iter().eq(["process_unknown"]), "{error:?}");
+    assert!(error.to_string().contains(unreached), "{error}");
+    elsewhere["allow"] = json!(["process_unknown"]);
+    let report = fleet.call("member replace", elsewhere).unwrap();
+    assert!(!column(&report["steps"], "step").contains(&&json!("stop_member")), "{report}");
+    fleet.healthy();
+    assert!(fleet.ids().into_keys().eq(["infra1", "infra3", "infra4"]), "{:?}", fleet.ids());
 }

@@ -9,6 +9,8 @@ use etcdsh_core::event::Event;
 use etcdsh_tests::{MATRIX, Turn, column, json as to_json, record, row, side_by_side, until, until_within};
 use serde_json::{Value as Json, json};
 
+use crate::crash_points::procedures::holds_what_was_kept;
+
 use super::fleet::{Fleet, Kind};
 use crate::procedure_faults::outside;
 
@@ -151,9 +153,7 @@ pub(super) fn is_another(fleet: &Fleet, name: &str, old: &BTreeMap<String, Strin
     assert!(new.keys().eq(old.keys()) && new[name] != old[name], "{old:?} {new:?}");
     let members = fleet.call("member list", json!({})).unwrap();
     assert_eq!(row(&members, name)["peer_urls"], json!([fleet.peer_url(name)]));
-    let member = fleet.cluster.member(name);
-    let kept = fleet.cluster.etcdctl(&["--endpoints", member.client_url(), "get", "--print-value-only", "kept"]);
-    assert_eq!(kept.trim(), "before");
+    holds_what_was_kept(&fleet.cluster, name);
 }
 
 /// Holds that a member's process has what its start configuration said.

@@ -207,6 +207,10 @@ fn around(view: &ClusterView, findings: &mut Vec<Finding>) {
         {
             let form = storage.map_or_else(|| "of an older version".to_owned(), |storage| format!("of {storage}"));
             let message = format!("it runs {version}, and its data still has the form {form}");
+            // Meanwhile it is as it should be.
+            if status.downgrade_target.is_some() {
+                continue;
+            }
             let remedy = "wait: it changes when all members run the new version, with the next raft snapshot";
             findings.push(finding(Warning, "storage_version_behind", message, remedy).of(member));
         }
@@ -274,7 +278,7 @@ fn line(view: &ClusterView, to: Version, findings: &mut Vec<Finding>) {
         findings.push(finding(Info, "flags_removed", message, removed.instead).source(removed.source));
     }
     for advice in rules::ADVICE.iter().filter(|advice| advice.to == to) {
-        findings.push(finding(Info, advice.code, advice.message, advice.remedy).source(advice.source));
+        findings.push(finding(advice.severity, advice.code, advice.message, advice.remedy).source(advice.source));
     }
     let back = if to > rules::DOWNGRADES_TO { "`downgrade` leads back" } else { "a restored snapshot leads back" };
     let message =

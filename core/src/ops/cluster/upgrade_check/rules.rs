@@ -143,15 +143,30 @@ pub static REMOVED_FLAGS: &[RemovedFlags] = &[
 pub(super) struct Advice {
     pub(super) to: Version,
     pub(super) code: &'static str,
+    pub(super) severity: Severity,
     pub(super) message: &'static str,
     pub(super) remedy: &'static str,
     pub(super) source: &'static str,
 }
 
-pub(super) static ADVICE: &[Advice] = &[Advice {
-    to: v(3, 6, 0),
-    code: "check_v2store",
-    message: "3.6 does not read data that was written through the v2 API; whether there is any cannot be seen from here",
-    remedy: "if the members run with --enable-v2, run `etcdutl check v2store` of 3.5.32 or later on each data dir first",
-    source: "https://etcd.io/docs/latest/upgrades/upgrade_3_6/",
-}];
+pub(super) static ADVICE: &[Advice] = &[
+    Advice {
+        to: v(3, 6, 0),
+        code: "check_v2store",
+        severity: Severity::Info,
+        message: "3.6 does not read data that was written through the v2 API; whether there is any cannot be seen from here",
+        remedy: "if the members run with --enable-v2, run `etcdutl check v2store` of 3.5.32 or later on each data dir first",
+        source: "https://etcd.io/docs/latest/upgrades/upgrade_3_6/",
+    },
+    // Seen with 3.5.35, 3.6.16 and 3.7.3: a member that went from one to the next within a few entries ends with `panic: unmarshal should
+    // never fail`, and does not once it was restarted under 3.6, which makes a snapshot.
+    Advice {
+        to: v(3, 7, 0),
+        code: "old_entries_in_wal",
+        severity: Severity::Warning,
+        message: "3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6",
+        remedy: "when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its \
+             first start under 3.6; a cluster that began with 3.6 has no such entries",
+        source: "https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/",
+    },
+];

@@ -58,8 +58,8 @@ fn codes(versions: &[&str], target: &str) -> Vec<String> {
 #[case(&["3.5.26"; 3], "3.6", &["update_promotes_learner", "update_promotes_learner", "update_promotes_learner", "unguarded_maintenance", "unguarded_maintenance", "unguarded_maintenance", "flags_removed", "check_v2store", "way_back"])]
 #[case(&["3.5.35", "3.5.25", "3.5.35"], "3.6", &["!patch_too_old", "update_promotes_learner", "unguarded_maintenance", "flags_removed", "check_v2store", "way_back"])]
 #[case(&["3.5.35"; 3], "3.7", &["!skips_minor"])]
-#[case(&["3.6.16"; 3], "3.7", &["flags_removed", "way_back"])]
-#[case(&["3.6.10", "3.6.16", "3.6.16"], "3.7", &["!patch_too_old", "update_promotes_learner", "flags_removed", "way_back"])]
+#[case(&["3.6.16"; 3], "3.7", &["old_entries_in_wal", "flags_removed", "way_back"])]
+#[case(&["3.6.10", "3.6.16", "3.6.16"], "3.7", &["!patch_too_old", "old_entries_in_wal", "update_promotes_learner", "flags_removed", "way_back"])]
 #[case(&["3.6.16"; 3], "3.6", &["already_there"])]
 #[case(&["3.6.16"; 3], "3.6.16", &["already_there"])]
 #[case(&["3.6.14", "3.6.16", "3.6.14"], "3.6.16", &["under_way"])]
@@ -72,8 +72,8 @@ fn codes(versions: &[&str], target: &str) -> Vec<String> {
 #[case(&["3.7.3"; 3], "3.8", &["unknown_version", "way_back"])]
 #[case(&["3.7.3"; 3], "4.0", &["!skips_minor"])]
 #[case(&["3.5.1"; 3], "3.5.35", &["data_inconsistency", "data_inconsistency", "data_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_crash_inconsistency", "defrag_snapshot_corruption", "defrag_snapshot_corruption", "defrag_snapshot_corruption", "update_promotes_learner", "update_promotes_learner", "update_promotes_learner", "unguarded_maintenance", "unguarded_maintenance", "unguarded_maintenance"])]
-#[case(&["3.6.16"], "3.7", &["no_tolerance", "flags_removed", "way_back"])]
-#[case(&["3.6.16"; 2], "3.7", &["no_tolerance", "flags_removed", "way_back"])]
+#[case(&["3.6.16"], "3.7", &["no_tolerance", "old_entries_in_wal", "flags_removed", "way_back"])]
+#[case(&["3.6.16"; 2], "3.7", &["no_tolerance", "old_entries_in_wal", "flags_removed", "way_back"])]
 fn of_versions(#[case] versions: &[&str], #[case] target: &str, #[case] expected: &[&str]) {
     assert_eq!(codes(versions, target), expected);
 }
@@ -132,8 +132,9 @@ fn of_members() {
       remedy: finish it, or give it up with `downgrade cancel`
     warning storage_version_behind (infra1): it runs 3.6.16, and its data still has the form of an older version
       remedy: wait: it changes when all members run the new version, with the next raft snapshot
-    warning storage_version_behind (infra5): it runs 3.6.16, and its data still has the form of 3.5.0
-      remedy: wait: it changes when all members run the new version, with the next raft snapshot
+    warning old_entries_in_wal: 3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6
+      remedy: when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its first start under 3.6; a cluster that began with 3.6 has no such entries
+      source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
     info flags_removed: 3.7 does not start with --experimental-*, --discovery, --discovery-proxy
       remedy: 3.6 has each of them under its new name, or in --feature-gates; change them before the upgrade
       source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
@@ -213,6 +214,9 @@ fn of_steps() {
     to 3.7
     error patch_too_old (infra1): it runs 3.6.4, and has to run 3.6.11 or later first: older ones may not work together with 3.7
       remedy: upgrade it to 3.6.11 or later of its line first
+      source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
+    warning old_entries_in_wal: 3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6
+      remedy: when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its first start under 3.6; a cluster that began with 3.6 has no such entries
       source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
     warning defrag_snapshot_corruption (infra1): it runs 3.6.4, in which defragmenting a member while it catches up from a snapshot can corrupt its data
       remedy: do not defragment while a member catches up
