@@ -4,13 +4,10 @@
 use std::path::Path;
 
 use super::Data;
-use crate::id::{ClusterId, MemberId};
+use crate::format::wal::{Metadata, metadata_of, parse_name};
 
 /// How much of a WAL file is read: the two records before everything else are shorter than this.
 pub(super) const HEAD: usize = 512;
-
-/// The kind of record that says who writes.
-const METADATA: u64 = 1;
 
 /// Reads whose data lie in a data dir of this machine. The WAL may lie in a folder of its own.
 pub(super) fn read(data_dir: &Path, wal_dir: Option<&Path>) -> Data {
@@ -47,102 +44,21 @@ pub(super) fn without_wal(files: bool) -> Data {
 
 /// Returns the WAL file with the lowest number; segments that are still prepared and broken ones do not count.
 pub(super) fn first_wal<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let is_wal = |name: &&str| {
-        let plain = name.strip_suffix(".wal").and_then(|plain| plain.split_once('-'));
-        let hex = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        plain.is_some_and(|(number, index)| hex(number) && hex(index))
-    };
-    names.filter(is_wal).min()
+    names.filter(|name| parse_name(name, ".wal").is_some()).min()
 }
 
 /// Reads whose WAL file begins like this.
 pub(super) fn of_wal(head: &[u8]) -> Data {
-    match metadata(head) {
-        Some((member, cluster)) => Data::Of { member: MemberId(member), cluster: ClusterId(cluster) },
+    match metadata_of(head) {
+        Some(Metadata { member, cluster }) => Data::Of { member, cluster },
         None => Data::Unknown("the first WAL file does not say whose it is".to_owned()),
     }
-}
-
-fn metadata(head: &[u8]) -> Option<(u64, u64)> {
-    let mut rest = head;
-    loop {
-        let (record, after) = frame(rest)?;
-        if number(record, 1)? == METADATA {
-            let data = bytes(record, 3)?;
-            // A field that is zero may be missing; no id is zero.
-            return Some((number(data, 1)?, number(data, 2)?));
-        }
-        rest = after;
-    }
-}
-
-/// Takes one record off: its length in the lower 56 bits, and in the upper byte how many bytes fill it up to eight.
-fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<8>()?;
-    let length = u64::from_le_bytes(*length);
-    let filled = if length >> 63 == 1 { length >> 56 & 0x7 } else { 0 };
-    let size = usize::try_from(length & 0x00ff_ffff_ffff_ffff).ok().filter(|size| *size > 0)?;
-    let record = rest.get(..size)?;
-    let after = size.checked_add(usize::try_from(filled).ok()?)?;
-    Some((record, rest.get(after..)?))
-}
-
-enum Field<'b> {
-    Number(u64),
-    Bytes(&'b [u8]),
-}
-
-/// Returns a number out of a protobuf message.
-fn number(message: &[u8], wanted: u64) -> Option<u64> {
-    match field(message, wanted)? {
-        Field::Number(number) => Some(number),
-        Field::Bytes(_) => None,
-    }
-}
-
-/// Returns bytes out of a protobuf message.
-fn bytes(message: &[u8], wanted: u64) -> Option<&[u8]> {
-    match field(message, wanted)? {
-        Field::Bytes(bytes) => Some(bytes),
-        Field::Number(_) => None,
-    }
-}
-
-fn field(mut message: &[u8], wanted: u64) -> Option<Field<'_>> {
-    while !message.is_empty() {
-        let (key, rest) = varint(message)?;
-        let (field, rest) = match key & 0x7 {
-            0 => varint(rest).map(|(number, rest)| (Field::Number(number), rest))?,
-            2 => {
-                let (length, rest) = varint(rest)?;
-                let (bytes, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-                (Field::Bytes(bytes), rest)
-            }
-            // Neither record has fields of another kind.
-            _ => return None,
-        };
-        if key >> 3 == wanted {
-            return Some(field);
-        }
-        message = rest;
-    }
-    None
-}
-
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((number, bytes.get(at + 1..)?));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ClusterId, MemberId};
     use rstest::rstest;
 
     /// The head of an empty WAL with the metadata "somedata": the fixture of etcd's own tests.
@@ -176,14 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn the_records_of_etcds_own_fixture_are_found() {
-        let head = hex(FIXTURE);
-        let (first, rest) = frame(&head).unwrap();
-        let (second, _) = frame(rest).unwrap();
-        assert_eq!((number(first, 1), number(second, 1)), (Some(4), Some(1)));
-        assert_eq!(bytes(second, 3), Some(&b"somedata"[..]));
-        // That metadata is none of etcd's.
-        assert!(matches!(of_wal(&head), Data::Unknown(_)));
+    fn what_is_no_metadata_of_etcd_is_unknown() {
+        assert!(matches!(of_wal(&hex(FIXTURE)), Data::Unknown(_)));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! Source: raft's `raftpb/raft.proto`, etcd's `walpb/record.proto` and `etcdserverpb/etcdserver.proto`.
 
 use super::flaw::{Flaw, message};
-use super::frame::Raw;
+use super::frame::{FRAME, Frame, Raw};
 use crate::format::proto::{Field, Malformed, fields};
 use crate::format::schema::{ConfState, Member};
 use crate::format::snap::read_conf_state;
@@ -109,6 +109,21 @@ pub enum ChangeKind {
     Update,
     /// It becomes a learner.
     AddLearner,
+}
+
+/// Finds out whose log begins like this; etcd writes it before anything but a checksum. Nothing is said where it is cut or damaged.
+pub fn metadata_of(head: &[u8]) -> Option<Metadata> {
+    let mut rest = head;
+    loop {
+        let (frame, after) = rest.split_first_chunk::<FRAME>()?;
+        let Frame { length, padding } = Frame::read(*frame)?;
+        let record = after.get(..usize::try_from(length).ok()?)?;
+        if let Item::Metadata(found) = Item::read(Raw::read(record).ok()?).ok()? {
+            // A field that is zero may be missing; no id is zero.
+            return Some(found).filter(|found| found.member.0 != 0 && found.cluster.0 != 0);
+        }
+        rest = after.get(usize::try_from(length.checked_add(padding)?).ok()?..)?;
+    }
 }
 
 impl<'r> Item<'r> {

@@ -14,9 +14,9 @@ mod summary;
 mod tests;
 
 pub use flaw::Flaw;
-pub use item::{Change, ChangeKind, Entry, EntryKind, HardState, Item, Metadata, Snapshot};
+pub use item::{Change, ChangeKind, Entry, EntryKind, HardState, Item, Metadata, Snapshot, metadata_of};
 pub use log::{Log, Record};
 pub use request::request_name;
-pub(super) use segment::parse as parse_name;
+pub(crate) use segment::parse as parse_name;
 pub use segment::{Segment, segments};
 pub use summary::{Amount, Summary, summary};

@@ -51,7 +51,7 @@ pub fn segments(folder: &Path) -> Result<Vec<Segment>> {
 }
 
 /// Reads a name of two numbers in hex and an ending.
-pub(in crate::format) fn parse(name: &str, ending: &str) -> Option<(u64, u64)> {
+pub(crate) fn parse(name: &str, ending: &str) -> Option<(u64, u64)> {
     let (first, second) = name.strip_suffix(ending)?.split_once('-')?;
     let number = |text: &str| {
         let is_hex = text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
