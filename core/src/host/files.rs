@@ -25,23 +25,21 @@ impl Dirs {
         self.wal.clone().unwrap_or_else(|| format!("{}/member/wal", self.data))
     }
 
-    /// Holds that these are what a process has, where it says so, and that a WAL dir holds nothing else.
-    pub(super) async fn are(
-        &self,
-        ctx: &Context<'_>,
-        machine: &Machine,
-        member: &str,
-        by: &str,
-        told: Told,
-    ) -> Result<()> {
+    /// Holds that these are what a process has, where it says so.
+    pub(super) fn are(&self, member: &str, by: &str, told: Told) -> Result<(), HostError> {
         for (setting, dir, profile) in
             [("data_dir", told.data_dir, self.data.clone()), ("wal_dir", told.wal_dir, self.wal())]
         {
             if let Some(dir) = dir.filter(|dir| dir.trim_end_matches('/') != profile) {
                 let (member, by) = (member.to_owned(), by.to_owned());
-                return Err(HostError::Dir { member, by, setting, dir, profile }.into());
+                return Err(HostError::Dir { member, by, setting, dir, profile });
             }
         }
+        Ok(())
+    }
+
+    /// Holds that a WAL dir that is apart could be moved aside.
+    pub(super) async fn may_move(&self, ctx: &Context<'_>, machine: &Machine) -> Result<()> {
         if let Some(wal) = &self.wal {
             only_wal(machine, wal, names(ctx, machine, wal).await??.as_deref().unwrap_or_default())?;
         }

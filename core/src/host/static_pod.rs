@@ -67,11 +67,11 @@ impl Driver {
     pub(super) async fn preflight(&self, ctx: &Context<'_>) -> Result<()> {
         let text = self.text(ctx).await?;
         self.takes(&text)?;
-        self.has_dirs(ctx, &text).await
+        self.dirs.may_move(ctx, &self.machine).await
     }
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
-        self.has_dirs(ctx, &self.text(ctx).await?).await
+        Ok(self.has_dirs(&self.text(ctx).await?)?)
     }
 
     /// Reads the manifest, wherever it is.
@@ -124,7 +124,6 @@ impl Driver {
             }
             let text = read_text(ctx, &self.machine, &parked).await?;
             self.takes(&text)?;
-            self.has_dirs(ctx, &text).await?;
             self.write(&text, &manifest::with(&text, with)).await?;
         }
         if !seen.placed {
@@ -208,11 +207,11 @@ impl Driver {
             let help = "write etcd's flags into the manifest as kubeadm does, one a line".to_owned();
             return Err(HostError::Deaf { member, by, why, help });
         }
-        Ok(())
+        self.has_dirs(text)
     }
 
-    async fn has_dirs(&self, ctx: &Context<'_>, text: &str) -> Result<()> {
-        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(text)).await
+    fn has_dirs(&self, text: &str) -> Result<(), HostError> {
+        self.dirs.are(&self.member, &self.describe(), told(text))
     }
 
     /// Writes the manifest anew where it is parked, with its owner and mode, and keeps what it was.

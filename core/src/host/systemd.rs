@@ -105,12 +105,13 @@ impl Driver {
 
     pub(super) async fn preflight(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>) -> Result<()> {
         let seen = self.seen(ctx).await?;
-        self.hears(ctx, &seen, with).await
+        self.hears(ctx, &seen, with).await?;
+        self.dirs.may_move(ctx, &self.machine).await
     }
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
         let seen = self.seen(ctx).await?;
-        self.has_dirs(ctx, &seen, &self.environments(ctx, &seen).await).await
+        Ok(self.has_dirs(&seen, &self.environments(ctx, &seen).await)?)
     }
 
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
@@ -252,7 +253,7 @@ impl Driver {
         }
         // What is hidden in a variable cannot be seen on the command line.
         let texts = self.environments(ctx, seen).await;
-        self.has_dirs(ctx, seen, &texts).await?;
+        self.has_dirs(seen, &texts)?;
         for (place, text) in &texts {
             if let Some(word) = environment::hidden(text) {
                 let why = format!("{place} has {word}, which wins over the environment");
@@ -272,8 +273,8 @@ impl Driver {
         texts
     }
 
-    async fn has_dirs(&self, ctx: &Context<'_>, seen: &Seen, texts: &[(String, String)]) -> Result<()> {
-        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(seen, texts)).await
+    fn has_dirs(&self, seen: &Seen, texts: &[(String, String)]) -> Result<(), HostError> {
+        self.dirs.are(&self.member, &self.describe(), told(seen, texts))
     }
 
     /// Writes the start configuration to where the unit reads it last.
