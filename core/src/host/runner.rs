@@ -19,8 +19,8 @@ const BOUND: Duration = Duration::from_secs(30);
 /// For how many seconds a command that changes something may run on another machine: it is ended there before it is given up here,
 /// so that it does not come true when something else has been done meanwhile.
 const ACT: u64 = 20;
-/// What `timeout` exits with when it has ended a command.
-const CUT: i32 = 124;
+/// What `timeout` exits with when it has ended a command, and when it had to kill it.
+const CUT: [i32; 2] = [124, 137];
 /// How long ssh may take to connect, in seconds.
 const CONNECT: u32 = 10;
 /// For how long a connection is kept for the next command, in seconds.
@@ -129,7 +129,7 @@ impl Machine {
             Some(host) if done.code == UNREACHABLE => {
                 Err(HostError::Unreachable { host: host.clone(), said: last_line(&done.said) })
             }
-            Some(_) if done.code == CUT && does == Does::Acts => Err(too_slow(Duration::from_secs(ACT))),
+            Some(_) if CUT.contains(&done.code) && does == Does::Acts => Err(too_slow(Duration::from_secs(ACT))),
             _ => Ok(done),
         }
     }
@@ -145,7 +145,8 @@ impl Machine {
             Some(host) => {
                 let mut command = Command::new(self.program("ssh")?);
                 let (act, cut) = (ACT.to_string(), does == Does::Acts);
-                let all: Vec<&str> = ["timeout", &act].iter().filter(|_| cut).chain(words).copied().collect();
+                let all: Vec<&str> =
+                    ["timeout", "-k", "5", &act].iter().filter(|_| cut).chain(words).copied().collect();
                 command.args(self.options(host)).arg("--").arg(host).arg(line(&all));
                 command
             }
