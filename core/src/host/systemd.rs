@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::cut;
-use super::files::{Dirs, names, read_text, rewrite, write_text};
+use super::files::{Dirs, Found, names, read_text, rewrite, write_text};
 use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, environment, flags};
@@ -92,7 +92,7 @@ impl Driver {
     pub(super) async fn look(&self, ctx: &Context<'_>) -> Result<(Process, Data)> {
         let process = match self.seen(ctx).await?.process() {
             // Somebody may have started it beside the unit.
-            Process::Stopped if self.dirs.pid(ctx, &self.machine).await?.is_some() => Process::Running,
+            Process::Stopped if self.dirs.found(ctx, &self.machine).await?.is_some() => Process::Running,
             process => process,
         };
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
@@ -182,7 +182,7 @@ impl Driver {
         if self.seen(ctx).await?.process() != Process::Stopped {
             return Err(self.runs("so its data stay where they are").into());
         }
-        if let Some(pid) = self.dirs.pid(ctx, &self.machine).await? {
+        if let Some(Found { pid, .. }) = self.dirs.found(ctx, &self.machine).await? {
             let by = format!("process {pid} on {}, beside the unit {}", self.machine.place(), self.unit);
             let (member, consequence) = (self.member.clone(), "so its data stay where they are");
             return Err(HostError::Runs { member, by, consequence }.into());
