@@ -3,7 +3,7 @@
 
 mod bad;
 
-pub use bad::BadArgument;
+pub use bad::{BadArgument, CLOSURE_RESULT};
 
 use crate::error::suggest;
 use crate::units::{parse_elapsed, parse_size};

@@ -1,6 +1,6 @@
 //! Between core's values and Nushell's.
 
-use etcdsh_core::args::BadArgument;
+use etcdsh_core::args::{BadArgument, CLOSURE_RESULT};
 use etcdsh_core::error::{Error, Result};
 use etcdsh_core::value::{Record, Value};
 use nu_protocol::engine::Closure;
@@ -75,7 +75,7 @@ impl Reader {
     /// # Errors
     /// It is of a type that no operation takes.
     pub fn read_result(mut self, value: NuValue) -> Result<Value> {
-        self.of = Some("the closure's result");
+        self.of = Some(CLOSURE_RESULT);
         self.read(value)
     }
 

@@ -5,11 +5,12 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use etcdsh_core::Result;
+use etcdsh_core::args::CLOSURE_RESULT;
 use etcdsh_core::args::Kind;
 use etcdsh_core::blocking::Call;
 use etcdsh_core::card::Capability;
 use etcdsh_core::context::HookFn;
-use etcdsh_core::error::{Error, Fault};
+use etcdsh_core::error::{Error, Fault, Interrupted};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::report::Answer;
 use etcdsh_core::value::{Record, Value};
@@ -19,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::docs;
 use crate::error::{Thrown, throw};
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::stream::Rows;
 use crate::value::{Hooks, to_dynamic};
 
@@ -111,10 +113,12 @@ fn hook<'a>(ctx: &'a NativeCallContext<'_>, entry: &'static Entry, callback: &'a
             EvalAltResult::ErrorFunctionNotFound(name, _) if name.starts_with(callback.fn_name()) => {
                 Arity(entry.card.identifier()).into()
             }
+            // What became of the change is told, as where it is interrupted elsewhere.
+            _ if matches!(Stop::of(&thrown), Some(Stop::Interrupted(_))) => Interrupted.into(),
             _ => Error::from_hook(thrown.to_string(), thrown),
         })?;
         // What a callback returns is data: a callback in it would outlive the call that it belongs to.
-        Hooks::default().take("the closure's result", value)
+        Hooks::default().take(CLOSURE_RESULT, value)
     })
 }
 

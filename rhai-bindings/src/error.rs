@@ -19,15 +19,8 @@ pub type Thrown<T> = Result<T, Box<EvalAltResult>>;
 pub fn throw(error: Error, session: &Session, place: Option<&NativeCallContext<'_>>) -> Box<EvalAltResult> {
     let (native, error) = error.split_native::<Box<EvalAltResult>>();
     match native {
-        Some(own) if error.report().is_none() => return own,
-        Some(own) => {
-            return match Stop::of(&own) {
-                // What became of the change is told although it was interrupted in its closure.
-                Some(Stop::Interrupted(None)) => Stop::Interrupted(Some(to_map(&error, place))).raise(),
-                Some(_) => own,
-                None => with_report(&own, to_map(&error, place)),
-            };
-        }
+        Some(own) if error.report().is_none() || Stop::of(&own).is_some() => return own,
+        Some(own) => return with_report(&own, to_map(&error, place)),
         None => {}
     }
     if error.code() == "interrupted" && session.interrupt.is_cancelled() {

@@ -67,10 +67,12 @@ pub enum BadArgument {
     },
 }
 
+/// What stands in place of the name of an argument where a closure has returned the value.
+pub const CLOSURE_RESULT: &str = "the closure's result";
+
 fn argument(name: &Option<String>) -> Cow<'static, str> {
     match name {
-        // What a closure returns is no argument.
-        Some(name) if name.starts_with("the ") => Cow::Owned(name.clone()),
+        Some(name) if name == CLOSURE_RESULT => Cow::Borrowed(CLOSURE_RESULT),
         Some(name) => Cow::Owned(format!("the argument {name}")),
         None => Cow::Borrowed("the value"),
     }

@@ -138,12 +138,20 @@ impl Fault for NoHost {
     }
 }
 
-/// A closure was to restart a member, and nothing of that was seen.
+/// A member was to be restarted, and nothing of that was seen.
 #[derive(Debug, thiserror::Error)]
-#[error("the closure has ended, and {member} was not seen to go away")]
+#[error("{} has ended, and {member} was not seen to go away", self.what())]
 pub(crate) struct NotRestarted {
     pub(crate) member: String,
+    /// What drives its host; none, where a closure does.
+    pub(crate) host: Option<String>,
     pub(crate) source: Error,
+}
+
+impl NotRestarted {
+    fn what(&self) -> String {
+        self.host.as_ref().map_or_else(|| "the closure".to_owned(), |host| format!("the restart by {host}"))
+    }
 }
 
 impl Fault for NotRestarted {
@@ -156,31 +164,14 @@ impl Fault for NotRestarted {
     }
 
     fn help(&self) -> Option<String> {
-        let help = "see that the closure restarts the member that it is given; give wait the time that a reboot takes to begin; to go \
-                    on with members that were not restarted, allow not_restarted";
+        let help = match self.host {
+            Some(_) => "it was another one's process: correct hosts in the profile; `health` shows how the members are",
+            None => {
+                "see that the closure restarts the member that it is given; give wait the time that a reboot takes to begin; to go \
+                 on with members that were not restarted, allow not_restarted"
+            }
+        };
         Some(help.to_owned())
-    }
-}
-
-/// A host has restarted a process, and the member did not go away meanwhile.
-#[derive(Debug, thiserror::Error)]
-#[error("{by} was restarted, and {member} was not seen to go away: it was another one's process")]
-pub(crate) struct OtherRestarted {
-    pub(crate) member: String,
-    pub(crate) by: String,
-}
-
-impl Fault for OtherRestarted {
-    fn code(&self) -> &'static str {
-        Code::NotRestarted.word()
-    }
-
-    fn member(&self) -> Option<String> {
-        Some(self.member.clone())
-    }
-
-    fn help(&self) -> Option<String> {
-        Some("correct hosts in the profile; `health` shows who was restarted".to_owned())
     }
 }
 
@@ -258,19 +249,18 @@ impl Fault for NotEqual {
 
 /// Compaction and defragmentation did not make enough room.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", StillFull::MESSAGE)]
+#[error("there is not enough room after compaction and defragmentation")]
 pub(crate) struct StillFull {
     pub(crate) source: Error,
 }
 
 impl StillFull {
-    /// How a journal tells that a run ended with this.
-    pub(crate) const MESSAGE: &str = "there is not enough room after compaction and defragmentation";
+    pub(crate) const CODE: &str = "space_not_free";
 }
 
 impl Fault for StillFull {
     fn code(&self) -> &'static str {
-        "space_not_free"
+        Self::CODE
     }
 
     fn help(&self) -> Option<String> {

@@ -66,6 +66,8 @@ pub enum Entry<'a> {
     End {
         /// Whether every step came true.
         ok: bool,
+        /// The code of what ended it otherwise.
+        code: Option<&'a str>,
     },
 }
 

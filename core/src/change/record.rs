@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::args::{Kind, Typed};
-use crate::change::failed::StillFull;
 use crate::change::journal::folder;
 use crate::error::{Fault, Result, suggest};
 use crate::id::ClusterId;
@@ -70,6 +69,8 @@ pub struct RunRecord {
     pub steps: Vec<StepRecord>,
     /// How it stands.
     pub state: RunState,
+    /// The code of what stopped it.
+    pub stopped_by: Option<String>,
 }
 
 /// A step of a run.
@@ -101,12 +102,6 @@ struct PlanLine {
 }
 
 impl RunRecord {
-    /// Says whether it ended because all that makes room had been done, and there was none.
-    pub(crate) fn found_no_room(&self) -> bool {
-        let failed = |step: &StepRecord| step.outcome.as_deref() == Some("failed");
-        self.steps.iter().any(|step| failed(step) && step.detail.starts_with(StillFull::MESSAGE))
-    }
-
     /// Reads a journal. A last line that was cut short by a crash is passed over.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let id = path.file_stem()?.to_string_lossy().into_owned();
@@ -131,6 +126,7 @@ impl RunRecord {
             planned,
             steps: Vec::new(),
             state: if is_held(path) { RunState::Running } else { RunState::Interrupted },
+            stopped_by: None,
         };
         for line in lines.get(1..).unwrap_or_default() {
             let number = line.get("number").and_then(Json::as_i64).unwrap_or_default();
@@ -160,6 +156,7 @@ impl RunRecord {
                 "end" => {
                     let ok = line.get("ok").and_then(Json::as_bool) == Some(true);
                     run.state = if ok { RunState::Done } else { RunState::Stopped };
+                    run.stopped_by = line.get("code").and_then(Json::as_str).map(str::to_owned);
                 }
                 _ => {}
             }

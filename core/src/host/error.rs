@@ -92,7 +92,7 @@ pub enum HostError {
         help: String,
     },
     /// The profile has another data dir than the process.
-    #[error("{by} runs {member} with the {setting} {dir}, not {profile}")]
+    #[error("{by} has the {setting} {dir}, and the profile says {profile} for {member}")]
     Dir {
         /// The member.
         member: String,
@@ -198,7 +198,9 @@ impl Fault for HostError {
             HostError::Missing { .. } => "correct hosts in the profile".to_owned(),
             HostError::Runs { .. } => "stop it first".to_owned(),
             HostError::Deaf { help, .. } => help.clone(),
-            HostError::Dir { setting, .. } => format!("correct {setting} in the profile"),
+            HostError::Dir { setting, .. } => {
+                format!("correct {setting} in the profile, or the host, if another member runs there")
+            }
             HostError::NotOnlyWal { .. } => {
                 "correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone".to_owned()
             }

@@ -1,6 +1,8 @@
 //! Files on a member's machine: whose data there are, and how they are moved aside. It is done with the small programs that every
 //! machine has, so that the same is done on this machine and over ssh.
 
+use std::time::Duration;
+
 use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, data};
@@ -16,6 +18,14 @@ pub(super) struct Dirs {
     pub(super) wal: Option<String>,
 }
 
+/// A process of etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) pid: String,
+    /// For how long it has run.
+    pub(super) age: Duration,
+}
+
 impl Dirs {
     fn member(&self) -> String {
         format!("{}/member", self.data)
@@ -25,23 +35,21 @@ impl Dirs {
         self.wal.clone().unwrap_or_else(|| format!("{}/member/wal", self.data))
     }
 
-    /// Holds that these are what a process has, where it says so, and that a WAL dir holds nothing else.
-    pub(super) async fn are(
-        &self,
-        ctx: &Context<'_>,
-        machine: &Machine,
-        member: &str,
-        by: &str,
-        told: Told,
-    ) -> Result<()> {
+    /// Holds that these are what a process has, where it says so.
+    pub(super) fn are(&self, member: &str, by: &str, told: Told) -> Result<(), HostError> {
         for (setting, dir, profile) in
             [("data_dir", told.data_dir, self.data.clone()), ("wal_dir", told.wal_dir, self.wal())]
         {
             if let Some(dir) = dir.filter(|dir| dir.trim_end_matches('/') != profile) {
                 let (member, by) = (member.to_owned(), by.to_owned());
-                return Err(HostError::Dir { member, by, setting, dir, profile }.into());
+                return Err(HostError::Dir { member, by, setting, dir, profile });
             }
         }
+        Ok(())
+    }
+
+    /// Holds that a WAL dir that is apart could be moved aside.
+    pub(super) async fn may_move(&self, ctx: &Context<'_>, machine: &Machine) -> Result<()> {
         if let Some(wal) = &self.wal {
             only_wal(machine, wal, names(ctx, machine, wal).await??.as_deref().unwrap_or_default())?;
         }
@@ -49,20 +57,21 @@ impl Dirs {
     }
 
     /// Finds etcd's process by its data dir. A container's processes stand in its machine's table.
-    pub(super) async fn pid(&self, ctx: &Context<'_>, machine: &Machine) -> Result<Option<String>> {
-        let words = ["ps", "-ww", "-C", "etcd", "-o", "pid=", "-o", "args="];
+    pub(super) async fn found(&self, ctx: &Context<'_>, machine: &Machine) -> Result<Option<Found>> {
+        let words = ["ps", "-ww", "-C", "etcd", "-o", "pid=", "-o", "etimes=", "-o", "args="];
         let done = machine.ask(ctx, &words).await?;
         // It exits with 1 where there is no such process, and says nothing then.
         if done.code != 0 && !(done.code == 1 && done.said.trim().is_empty()) {
             return Err(machine.failed(&words, &done).into());
         }
-        let text = done.text();
-        let own = |line: &&str| {
+        let read = |line: &str| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            super::flags::value(&words, "data-dir").is_some_and(|dir| dir.trim_end_matches('/') == self.data)
+            let dir = super::flags::value(&words, "data-dir")?;
+            let (pid, seconds) = (*words.first()?, words.get(1)?.parse().ok()?);
+            (dir.trim_end_matches('/') == self.data)
+                .then(|| Found { pid: pid.to_owned(), age: Duration::from_secs(seconds) })
         };
-        let line = text.lines().find(own);
-        Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
+        Ok(done.text().lines().find_map(read))
     }
 
     /// Reads whose data there are.
@@ -102,9 +111,7 @@ impl Dirs {
             // A command may be carried out long after it was given up, and the folder may be a new member's by then: what is
             // moved is the folder that was seen, and no other one of its name.
             let inode = machine.ask(ctx, &["stat", "-c", "%i", "--", &path]).await?.text();
-            let moves = ["-exec", "mv", "-n", "-T", "--", &path, &aside, ";"];
-            let found = ["find", &path, "-maxdepth", "0", "-inum", inode.trim()];
-            let done = machine.act(&[&found[..], &moves].concat()).await?;
+            let done = machine.act(&moves(&path, inode.trim(), &aside)).await?;
             // What mv does not move for the sake of what is there already, it passes over in silence.
             if names(ctx, machine, &path).await??.is_some() {
                 return Err(HostError::NotMoved { path, place: machine.place(), said: done.said }.into());
@@ -113,6 +120,11 @@ impl Dirs {
         }
         Ok((!moved.is_empty()).then(|| moved.join(" and ")))
     }
+}
+
+/// Returns the command that moves a folder, as long as it is the one of this number.
+fn moves<'w>(path: &'w str, inode: &'w str, aside: &'w str) -> [&'w str; 14] {
+    ["find", path, "-maxdepth", "0", "-inum", inode, "-exec", "mv", "-n", "-T", "--", path, aside, ";"]
 }
 
 /// Holds that a WAL dir has what etcd puts there and nothing else: it is moved as a whole, and another member's files, or a data dir,
@@ -178,4 +190,27 @@ pub(super) async fn write_text(machine: &Machine, path: &str, content: &str) -> 
     machine.act_on(&["tee", "--", &part], content.as_bytes()).await?;
     machine.act(&["mv", "-f", "-T", "--", &part, path]).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::places::Places;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+    async fn a_move_that_comes_late_leaves_another_folder_of_that_name_alone() {
+        use std::os::unix::fs::MetadataExt;
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name).to_string_lossy().into_owned();
+        let (member, aside, late) = (at("member"), at("aside"), at("late"));
+        let machine = Machine::new(&Places::from_env(home.path().to_owned(), |_| None), None);
+        std::fs::create_dir(&member).unwrap();
+        let inode = std::fs::metadata(&member).unwrap().ino().to_string();
+        machine.act(&moves(&member, &inode, &aside)).await.unwrap();
+        assert!(std::fs::exists(&aside).unwrap() && !std::fs::exists(&member).unwrap());
+        std::fs::create_dir(&member).unwrap();
+        machine.act(&moves(&member, &inode, &late)).await.unwrap();
+        assert!(std::fs::exists(&member).unwrap() && !std::fs::exists(&late).unwrap());
+    }
 }

@@ -62,17 +62,6 @@ pub enum Data {
     Unknown(String),
 }
 
-impl Data {
-    /// Says why it is not known whose they are; nothing where it is.
-    pub fn why_unknown(&self) -> &str {
-        match self {
-            Data::None => "there are no data where the profile says they are",
-            Data::Of { .. } => "",
-            Data::Unknown(why) => why,
-        }
-    }
-}
-
 /// What is seen of a member on its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostView {

@@ -16,11 +16,8 @@ use crate::places::Places;
 
 /// How long a question may take, and how long something small that is done.
 const BOUND: Duration = Duration::from_secs(30);
-/// For how many seconds a command that changes something may run on another machine: it is ended there before it is given up here,
-/// so that it does not come true when something else has been done meanwhile.
-const ACT: u64 = 20;
-/// What `timeout` exits with when it has ended a command.
-const CUT: i32 = 124;
+/// What `timeout` exits with when it has ended a command, and when it had to kill it.
+const CUT: [i32; 2] = [124, 137];
 /// How long ssh may take to connect, in seconds.
 const CONNECT: u32 = 10;
 /// For how long a connection is kept for the next command, in seconds.
@@ -129,9 +126,15 @@ impl Machine {
             Some(host) if done.code == UNREACHABLE => {
                 Err(HostError::Unreachable { host: host.clone(), said: last_line(&done.said) })
             }
-            Some(_) if done.code == CUT && does == Does::Acts => Err(too_slow(Duration::from_secs(ACT))),
+            Some(_) if CUT.contains(&done.code) && does == Does::Acts => Err(too_slow(self.bound_there())),
             _ => Ok(done),
         }
+    }
+
+    /// Returns how long a command that changes something may run on another machine, and is killed soon after: it ends there before
+    /// it is given up here, so that it does not come true when something else has been done meanwhile.
+    fn bound_there(&self) -> Duration {
+        self.bound * 2 / 3
     }
 
     fn command(&self, words: &[&str], does: Does) -> Result<Command, HostError> {
@@ -144,9 +147,12 @@ impl Machine {
             }
             Some(host) => {
                 let mut command = Command::new(self.program("ssh")?);
-                let (act, cut) = (ACT.to_string(), does == Does::Acts);
-                let all: Vec<&str> = ["timeout", &act].iter().filter(|_| cut).chain(words).copied().collect();
-                command.args(self.options(host)).arg("--").arg(host).arg(line(&all));
+                let (act, kill) = (self.bound_there().as_secs().to_string(), (self.bound / 6).as_secs().to_string());
+                let cut: &[&str] = match does {
+                    Does::Asks => &[],
+                    Does::Acts => &["timeout", "-k", &kill, &act],
+                };
+                command.args(self.options(host)).arg("--").arg(host).arg(line(&[cut, words].concat()));
                 command
             }
         };
@@ -309,5 +315,32 @@ mod tests {
         program_not_found: the program no-such-program is not in a folder of PATH
           help: install it, or add its folder to PATH
         ");
+    }
+
+    /// The shell that ssh would reach is one of this machine here.
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test macro has its own runtime")]
+    async fn what_changes_something_elsewhere_has_ended_there_when_it_is_given_up() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let (ssh, pid) = (home.path().join("ssh"), home.path().join("pid"));
+        std::fs::write(&ssh, "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n").unwrap();
+        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let there = machine(Some("member.test"), home.path().to_str().unwrap());
+        let there = Machine { programs: vec![home.path().to_owned()], bound: Duration::from_secs(6), ..there };
+        let deaf = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.1; done", pid.display());
+        let error = there.act(&["sh", "-c", &deaf]).await.map(|done| done.text()).unwrap_err();
+        assert!(error.to_string().ends_with(" did not end within 4s"), "{error}");
+        let pid = std::fs::read_to_string(pid).unwrap();
+        // One that was killed may still be in the table until somebody has taken note of it.
+        let runs = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            !stat.is_empty() && !stat.contains(") Z ")
+        };
+        let given_up = std::time::Instant::now();
+        while runs() {
+            assert!(given_up.elapsed() < Duration::from_secs(1), "it runs on");
+            crate::wait::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::cut;
-use super::files::{Dirs, STAMP, names, read_text, rewrite};
+use super::files::{Dirs, Found, STAMP, names, read_text, rewrite};
 use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, manifest};
@@ -39,14 +39,14 @@ struct Seen {
     placed: bool,
     /// A manifest lies where it was moved to.
     parked: bool,
-    /// The number of etcd's process.
-    pid: Option<String>,
+    /// etcd's process.
+    process: Option<Found>,
 }
 
 impl Seen {
     /// While the manifest is in its place, a process may come at any time.
     fn process(&self) -> Process {
-        if self.placed || self.pid.is_some() { Process::Running } else { Process::Stopped }
+        if self.placed || self.process.is_some() { Process::Running } else { Process::Stopped }
     }
 }
 
@@ -67,11 +67,11 @@ impl Driver {
     pub(super) async fn preflight(&self, ctx: &Context<'_>) -> Result<()> {
         let text = self.text(ctx).await?;
         self.takes(&text)?;
-        self.has_dirs(ctx, &text).await
+        self.dirs.may_move(ctx, &self.machine).await
     }
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
-        self.has_dirs(ctx, &self.text(ctx).await?).await
+        Ok(self.has_dirs(&self.text(ctx).await?)?)
     }
 
     /// Reads the manifest, wherever it is.
@@ -93,13 +93,14 @@ impl Driver {
             }
             self.shift(ctx, &self.manifest, &parked).await?;
         }
-        // A process that runs is ended by the kubelet, because the manifest has gone. Where none did, the kubelet may be about to
-        // start it again, and has to have looked first.
-        let noticed = if seen.placed && seen.pid.is_none() { self.file_check } else { Duration::ZERO };
+        // A process that has run for a while is ended by the kubelet, because the manifest has gone. In a crash loop it ends by itself,
+        // and the kubelet may be about to start it again: it has to have looked first.
+        let steady = seen.process.is_some_and(|process| process.age > self.file_check);
+        let noticed = if seen.placed && !steady { self.file_check } else { Duration::ZERO };
         let mut away_since = None;
         let ended = async || {
-            Ok(match self.dirs.pid(ctx, &self.machine).await? {
-                Some(pid) => {
+            Ok(match self.dirs.found(ctx, &self.machine).await? {
+                Some(Found { pid, .. }) => {
                     away_since = None;
                     Look::NotYet(format!("its process {pid} is there"))
                 }
@@ -124,7 +125,6 @@ impl Driver {
             }
             let text = read_text(ctx, &self.machine, &parked).await?;
             self.takes(&text)?;
-            self.has_dirs(ctx, &text).await?;
             self.write(&text, &manifest::with(&text, with)).await?;
         }
         if !seen.placed {
@@ -139,7 +139,8 @@ impl Driver {
         let mut first: Option<(String, Instant)> = None;
         let what = format!("{} has run for a moment", self.describe());
         let ended = until(ctx, &what, bound.max(STEADY), async || {
-            Ok(match (self.dirs.pid(ctx, &self.machine).await?, &first) {
+            let found = self.dirs.found(ctx, &self.machine).await?;
+            Ok(match (found.map(|found| found.pid), &first) {
                 (pid, Some((known, _))) if pid.as_ref() != Some(known) => Look::Ready(true),
                 (_, Some((_, since))) if since.elapsed() >= STEADY => Look::Ready(false),
                 (Some(pid), None) => {
@@ -194,7 +195,7 @@ impl Driver {
             let what = format!("the manifest {}", self.manifest);
             return Err(HostError::Missing { what, place: self.machine.place() }.into());
         }
-        Ok(Seen { placed, parked, pid: self.dirs.pid(ctx, &self.machine).await? })
+        Ok(Seen { placed, parked, process: self.dirs.found(ctx, &self.machine).await? })
     }
 
     fn runs(&self, consequence: &'static str) -> HostError {
@@ -208,11 +209,11 @@ impl Driver {
             let help = "write etcd's flags into the manifest as kubeadm does, one a line".to_owned();
             return Err(HostError::Deaf { member, by, why, help });
         }
-        Ok(())
+        self.has_dirs(text)
     }
 
-    async fn has_dirs(&self, ctx: &Context<'_>, text: &str) -> Result<()> {
-        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(text)).await
+    fn has_dirs(&self, text: &str) -> Result<(), HostError> {
+        self.dirs.are(&self.member, &self.describe(), told(text))
     }
 
     /// Writes the manifest anew where it is parked, with its owner and mode, and keeps what it was.

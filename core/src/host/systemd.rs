@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::cut;
-use super::files::{Dirs, names, read_text, rewrite, write_text};
+use super::files::{Dirs, Found, names, read_text, rewrite, write_text};
 use super::flags::Told;
 use super::runner::Machine;
 use super::{Data, HostError, LINES, Process, StartConfiguration, TAIL, environment, flags};
@@ -92,7 +92,7 @@ impl Driver {
     pub(super) async fn look(&self, ctx: &Context<'_>) -> Result<(Process, Data)> {
         let process = match self.seen(ctx).await?.process() {
             // Somebody may have started it beside the unit.
-            Process::Stopped if self.dirs.pid(ctx, &self.machine).await?.is_some() => Process::Running,
+            Process::Stopped if self.dirs.found(ctx, &self.machine).await?.is_some() => Process::Running,
             process => process,
         };
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
@@ -105,12 +105,13 @@ impl Driver {
 
     pub(super) async fn preflight(&self, ctx: &Context<'_>, with: Option<&StartConfiguration>) -> Result<()> {
         let seen = self.seen(ctx).await?;
-        self.hears(ctx, &seen, with).await
+        self.hears(ctx, &seen, with).await?;
+        self.dirs.may_move(ctx, &self.machine).await
     }
 
     pub(super) async fn fits(&self, ctx: &Context<'_>) -> Result<()> {
         let seen = self.seen(ctx).await?;
-        self.has_dirs(ctx, &seen, &self.environments(ctx, &seen).await).await
+        Ok(self.has_dirs(&seen, &self.environments(ctx, &seen).await)?)
     }
 
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
@@ -181,7 +182,7 @@ impl Driver {
         if self.seen(ctx).await?.process() != Process::Stopped {
             return Err(self.runs("so its data stay where they are").into());
         }
-        if let Some(pid) = self.dirs.pid(ctx, &self.machine).await? {
+        if let Some(Found { pid, .. }) = self.dirs.found(ctx, &self.machine).await? {
             let by = format!("process {pid} on {}, beside the unit {}", self.machine.place(), self.unit);
             let (member, consequence) = (self.member.clone(), "so its data stay where they are");
             return Err(HostError::Runs { member, by, consequence }.into());
@@ -252,7 +253,7 @@ impl Driver {
         }
         // What is hidden in a variable cannot be seen on the command line.
         let texts = self.environments(ctx, seen).await;
-        self.has_dirs(ctx, seen, &texts).await?;
+        self.has_dirs(seen, &texts)?;
         for (place, text) in &texts {
             if let Some(word) = environment::hidden(text) {
                 let why = format!("{place} has {word}, which wins over the environment");
@@ -272,8 +273,8 @@ impl Driver {
         texts
     }
 
-    async fn has_dirs(&self, ctx: &Context<'_>, seen: &Seen, texts: &[(String, String)]) -> Result<()> {
-        self.dirs.are(ctx, &self.machine, &self.member, &self.describe(), told(seen, texts)).await
+    fn has_dirs(&self, seen: &Seen, texts: &[(String, String)]) -> Result<(), HostError> {
+        self.dirs.are(&self.member, &self.describe(), told(seen, texts))
     }
 
     /// Writes the start configuration to where the unit reads it last.

@@ -271,7 +271,7 @@ fn of_journals() {
 #[test]
 fn of_what_procedures_meet() {
     use crate::change::failed::{
-        Ended, NoHost, NotEqual, NotOurs, NotRestarted, NotStarted, OtherRestarted, SnapshotFailed, StillFull,
+        Ended, NoHost, NotEqual, NotOurs, NotRestarted, NotStarted, SnapshotFailed, StillFull,
     };
     let full = || crate::change::view::Failure {
         code: "wait_timeout",
@@ -282,10 +282,15 @@ fn of_what_procedures_meet() {
     let log = vec!["tocommit(74) is out of range [lastIndex(0)]".to_owned()];
     let ended = |log: Vec<String>| Ended { member: "infra2".to_owned(), host: "the sandbox".to_owned(), log };
     let errors: [Error; 10] = [
-        OtherRestarted { member: "infra2".to_owned(), by: "the systemd unit etcd on 10.0.0.1".to_owned() }.into(),
+        NotRestarted {
+            member: "infra2".to_owned(),
+            host: Some("the systemd unit etcd on 10.0.0.1".to_owned()),
+            source: full().into(),
+        }
+        .into(),
         NotStarted { member: "infra2".to_owned(), source: full().into() }.into(),
         NotOurs { path: "/backup.db".into() }.into(),
-        NotRestarted { member: "infra2".to_owned(), source: full().into() }.into(),
+        NotRestarted { member: "infra2".to_owned(), host: None, source: full().into() }.into(),
         NoHost { member: "infra2".to_owned() }.into(),
         ended(log).into(),
         ended(vec![]).into(),
@@ -294,8 +299,9 @@ fn of_what_procedures_meet() {
         SnapshotFailed { source: NobodyToAsk.into() }.into(),
     ];
     insta::assert_snapshot!(shown(errors), @"
-    not_restarted: the systemd unit etcd on 10.0.0.1 was restarted, and infra2 was not seen to go away: it was another one's process
-      help: correct hosts in the profile; `health` shows who was restarted
+    not_restarted: the restart by the systemd unit etcd on 10.0.0.1 has ended, and infra2 was not seen to go away
+      because: waited 5s until every database is below nine tenths of its quota
+      help: it was another one's process: correct hosts in the profile; `health` shows how the members are
     not_started: the closure has ended, and infra2 was not seen to serve
       because: waited 5s until every database is below nine tenths of its quota
       help: see in its log why; data of an older member, or a process that was not stopped, keep a new one from starting: move them aside on its host, which a closure is not asked for again, and go on

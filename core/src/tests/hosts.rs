@@ -215,8 +215,8 @@ fn of_hosts() {
       help: stop it first
     host_start_configuration: the systemd unit etcd.service on 10.0.0.1 cannot be given a start configuration for infra1: x wins over y
       help: take x out
-    host_data_dir: the systemd unit etcd.service on 10.0.0.1 runs infra1 with the data_dir /var/lib/etcd, not /var/lib/etdc
-      help: correct data_dir in the profile
+    host_data_dir: the systemd unit etcd.service on 10.0.0.1 has the data_dir /var/lib/etcd, and the profile says /var/lib/etdc for infra1
+      help: correct data_dir in the profile, or the host, if another member runs there
     host_data_dir: /fast on root@10.0.0.1 holds infra1, which is none of a WAL's files
       help: correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1)

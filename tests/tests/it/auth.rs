@@ -1,6 +1,6 @@
 //! Clusters that ask who somebody is.
 
-use etcdsh_core::error::Error;
+use etcdsh_core::error::{Error, Sent};
 use etcdsh_core::profile::{Profile, Secret, User};
 use etcdsh_core::sandbox::Options;
 use etcdsh_tests::{Running, calls, column, until};
@@ -90,6 +90,18 @@ fn users_may_do_what_they_may(#[values("3.4", "3.5", "3.6", "3.7")] version: &st
     let keys = read("keys", json!({ "prefix": "app/" }));
     assert_eq!(column(&keys, "key"), ["app/a", "app/b"]);
     assert_eq!(keys, cluster.call("keys", json!({ "prefix": "app/" })).unwrap());
+    // A member would be down before that shows.
+    let member = cluster.followers().remove(0);
+    for (name, args) in [
+        ("rolling-restart", json!({ "members": [member], "wait": "2s" })),
+        ("member replace", json!({ "member": member, "wait": "2s", "allow": ["member_healthy", "no_snapshot"] })),
+    ] {
+        let pids = crate::procedure_faults::pids(cluster);
+        let error = fails(cluster, &plain, name, &args);
+        assert_eq!(error.code(), "permission_denied", "{name}: {error:?}");
+        assert!(error.help().unwrap().contains("root") && error.sent().map(Sent::word) == Some("never"), "{error:?}");
+        assert_eq!(crate::procedure_faults::pids(cluster), pids, "{name}");
+    }
     for (name, args) in needs_permission(cluster) {
         // A server of 3.4 lets everybody move its leader.
         if (version, name) != ("3.4", "leader move") {

@@ -270,14 +270,14 @@ fn what_a_host_cannot_do_is_said_before_anything_is_done() {
       help: take the flag out of ExecStart, and set its variable in an environment file
     --config-file=/etc/etcd.yml: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: its command line has --config-file=/etc/etcd.yml, which wins over the environment
       help: take the flag out of ExecStart, and set its variable in an environment file
-    other data: host_data_dir: the systemd unit etcd.service on this machine runs infra4 with the data_dir [home]/machine/elsewhere, not [home]/machine/data
-      help: correct data_dir in the profile
+    other data: host_data_dir: the systemd unit etcd.service on this machine has the data_dir [home]/machine/elsewhere, and the profile says [home]/machine/data for infra4
+      help: correct data_dir in the profile, or the host, if another member runs there
     hidden: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/unit/etcd.default has --initial-cluster-state=new, which wins over the environment
       help: take it out, and set the variables of etcd in its place
     unread: host_start_configuration: the systemd unit etcd.service on this machine cannot be given a start configuration for infra4: [home]/machine/join.env is not the last environment file that it reads
       help: let EnvironmentFile of the unit name it last, or leave env_file out of the profile
-    other data: host_data_dir: the static pod [home]/node/manifests/etcd.yaml on this machine runs infra4 with the data_dir [home]/node/elsewhere, not [home]/node/data
-      help: correct data_dir in the profile
+    other data: host_data_dir: the static pod [home]/node/manifests/etcd.yaml on this machine has the data_dir [home]/node/elsewhere, and the profile says [home]/node/data for infra4
+      help: correct data_dir in the profile, or the host, if another member runs there
     apart: host_start_configuration: the static pod [home]/node/manifests/etcd.yaml on this machine cannot be given a start configuration for infra4: the value of --initial-cluster does not stand behind it as --initial-cluster=VALUE
       help: write etcd's flags into the manifest as kubeadm does, one a line
     no manifest: host_not_found: the manifest [home]/node/manifests/etcd.yaml is not there on this machine

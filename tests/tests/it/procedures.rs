@@ -6,7 +6,7 @@ use std::process::Command;
 use etcdsh_core::context::Cancel;
 use etcdsh_core::sandbox::{MemberOptions, Options};
 use etcdsh_core::value::Value;
-use etcdsh_tests::{Running, column, etcd, program, until};
+use etcdsh_tests::{Running, column, driver, etcd, program, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -169,6 +169,36 @@ fn what_did_not_come_true_is_done_again() {
     run("change resume", json!({ "id": id })).unwrap();
     let calls = calls.borrow();
     assert_eq!((calls.len(), &calls[0]), (4, &calls[1]), "{calls:?}");
+}
+
+/// A closure says that it has done what it was asked for, and has not.
+#[test]
+fn a_member_that_no_closure_started_is_told() {
+    let cluster = Running::three("3.6").unwrap();
+    healthy(&cluster, 3);
+    cluster.kill(&["infra3"]);
+    let mut args = etcdsh_tests::record(json!({ "member": "infra3", "wait": "4s" }));
+    args.insert("host", Value::Hook(0));
+    let lies = |_| Ok(Value::Null);
+    let profile = cluster.profile();
+    let error =
+        cluster.caller.answer_hooked(&profile, "member replace", args, &|_| {}, &[Box::new(lies)], Cancel::new());
+    let error = error.unwrap_err();
+    assert_eq!((error.code(), error.member().as_deref()), ("not_started", Some("infra3")), "{error:?}");
+    let report = etcdsh_tests::json(&error.report().unwrap());
+    let started = report["steps"].as_array().unwrap().iter().find(|step| step["step"] == "start_member").unwrap();
+    assert_eq!(started["outcome"], "unseen", "{report}");
+    // It is gone on with by whoever does it.
+    let id = cluster.call("change list", json!({})).unwrap()[0]["id"].as_str().unwrap().to_owned();
+    driver().block_on(cluster.member("infra3").wipe()).unwrap();
+    let report = rhai(
+        &cluster,
+        &format!(
+            "etcd.change_resume(\"{id}\", |todo| if todo.task == \"start\" {{ etcd.sandbox_join(todo.name, #{{ initial_cluster: todo.start.ETCD_INITIAL_CLUSTER, wait: \"0s\" }}) }})"
+        ),
+    );
+    assert_eq!(report["ok"], true, "{report}");
+    healthy(&cluster, 3);
 }
 
 #[rstest]

@@ -307,6 +307,27 @@ fn signals_end_a_script_within_a_second_on_a_frozen_cluster() {
 }
 
 #[test]
+fn what_became_of_a_change_is_told_when_its_closure_is_interrupted() {
+    use rustix::process::Signal;
+    let cluster = Running::three("3.6").unwrap();
+    let script = "etcd.rolling_restart(|m| { print(\"begun\"); sleep(600) })";
+    let (child, _) = begun(&mut etcdsh(&cluster, &["eval", "--profile", "sandbox", script]));
+    signal(&child, Signal::INT);
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(130), "{err}");
+    for told in [
+        "rolling-restart stopped after 0 of ",
+        "code: interrupted",
+        "change resume ",
+        "restart_member infra",
+        "skipped",
+    ] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
+}
+
+#[test]
 fn a_second_cluster_is_reached_by_what_the_script_says_alone() {
     let cluster = cluster(1);
     let endpoint = cluster.profile().endpoints[0].to_string();

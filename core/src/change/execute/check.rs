@@ -9,7 +9,7 @@ use crate::change::plan::{Action, Who};
 use crate::change::view::{ClusterView, Verdict};
 use crate::error::{Error, Result};
 use crate::id::MemberId;
-use crate::ops::alarm::disarm::full;
+use crate::ops::alarm::disarm::{self, full};
 use crate::ops::hash::{self, Consistency as Equality};
 use crate::ops::snapshot::save;
 use crate::ops::status::alarms_of;
@@ -100,8 +100,10 @@ impl Run<'_, '_> {
     /// Sees that every database is well below its quota. The servers tell their sizes with some delay.
     pub(super) async fn check_space(&self, quota: Option<i64>) -> Result<Deed> {
         let what = "every database is below nine tenths of its quota";
+        let mut untold = false;
         let fullest = until(self.ctx, what, self.bound.min(SIZES_SETTLE), async || {
             let view = self.ctx.unless_cancelled(observe(self.cluster, Depth::Status)).await?;
+            untold = disarm::untold(&view, quota).is_some();
             Ok(match (full(&view, quota), view.fullest(quota)) {
                 (None, Some((member, size, quota))) => {
                     let told = (member.member.label(), Bytes(size), Bytes(quota));
@@ -110,8 +112,10 @@ impl Run<'_, '_> {
                 (refusal, _) => Look::NotYet(refusal.map(|refusal| refusal.message).unwrap_or_default()),
             })
         });
-        let detail = fullest.await.map_err(|source| match source.code() {
-            TimedOut::CODE => StillFull { source }.into(),
+        let fullest = fullest.await;
+        // Who is away may have room, and is only to be waited for.
+        let detail = fullest.map_err(|source| match source.code() {
+            TimedOut::CODE if !untold => StillFull { source }.into(),
             _ => source,
         })?;
         Ok(Deed { detail, ..Deed::default() })

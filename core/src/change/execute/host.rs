@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::run::{Deed, Run};
-use crate::change::failed::{Ended, NoHost, NotRestarted, OtherRestarted};
+use crate::change::failed::{Ended, NoHost, NotRestarted};
 use crate::change::guard::Code;
 use crate::change::plan::Action;
 use crate::change::view::{ClusterView, MemberView, Role};
@@ -124,48 +124,43 @@ impl Run<'_, '_> {
 
     /// Restarts a member, and watches meanwhile whether it goes away.
     async fn restart(&mut self, id: MemberId, name: &str, view: &ClusterView) -> Result<Deed> {
-        let Some(hook) = self.hands.restart else {
-            let away = view.get(id).map(|member| self.watch(member)).transpose()?;
-            self.bring_back(name).await?;
-            // The process was seen to end, so the member was away, if it was its own.
-            let seen = || {
-                Ok(if away.as_ref().is_none_or(Away::seen) {
-                    Look::Ready(())
-                } else {
-                    Look::NotYet("it still serves".to_owned())
-                })
-            };
-            let whole = self.ctx.to_its_end();
-            let went = until(&whole, "the member goes away", GOES_AWAY.min(self.bound), async || seen()).await;
-            if went.is_err() && !self.approved.allow().contains(&Code::NotRestarted) {
-                let (member, by) = (crate::units::escape_word(name), self.host(name)?.describe());
-                return Err(OtherRestarted { member, by }.into());
-            }
-            return Ok(Deed::default());
-        };
         let Some(member) = view.get(id) else { return Err(NoHost { member: name.to_owned() }.into()) };
-        let record = ToRestart {
-            name: member.member.label(),
-            member_id: id,
-            role: view.role(member),
-            client_urls: member.member.client_urls.clone(),
-            peer_urls: member.member.peer_urls.clone(),
-            version: member.known().map(|status| crate::units::escape_word(&status.version)),
-        };
         let away = self.watch(member)?;
-        // The closure may only order a restart that others carry out, so its end is not the end of the restart. Its failure is
-        // a veto: the member may be in any state, so nothing more is done.
-        self.ctx.call(hook, &record)?;
+        let host = match self.hands.restart {
+            Some(hook) => {
+                let record = ToRestart {
+                    name: member.member.label(),
+                    member_id: id,
+                    role: view.role(member),
+                    client_urls: member.member.client_urls.clone(),
+                    peer_urls: member.member.peer_urls.clone(),
+                    version: member.known().map(|status| crate::units::escape_word(&status.version)),
+                };
+                // The closure may only order a restart that others carry out, so its end is not the end of the restart. Its
+                // failure is a veto: the member may be in any state, so nothing more is done.
+                self.ctx.call(hook, &record)?;
+                None
+            }
+            None => {
+                self.bring_back(name).await?;
+                Some(self.host(name)?.describe())
+            }
+        };
         let seen = || Ok(if away.seen() { Look::Ready(()) } else { Look::NotYet("it still serves".to_owned()) });
-        // Who goes away later would be away together with the next one.
         let allowed = self.approved.allow().contains(&Code::NotRestarted);
-        let patience = if allowed { self.hands.settle.max(GOES_AWAY).min(self.bound) } else { self.bound };
+        let patience = match host {
+            // A driver has seen the process end.
+            Some(_) => GOES_AWAY.min(self.bound),
+            None if allowed => self.hands.settle.max(GOES_AWAY).min(self.bound),
+            // Who goes away later would be away together with the next one.
+            None => self.bound,
+        };
         let went = until(self.ctx, "the member goes away", patience, async || seen()).await;
         let detail = match went {
             Ok(()) => "it was seen to be away",
             Err(error) if error.code() == TimedOut::CODE && allowed => "it was not seen to be away",
             Err(source) if source.code() == TimedOut::CODE => {
-                return Err(NotRestarted { member: member.member.label(), source }.into());
+                return Err(NotRestarted { member: member.member.label(), host, source }.into());
             }
             Err(error) => return Err(error),
         };
@@ -222,7 +217,7 @@ impl Run<'_, '_> {
     }
 }
 
-/// How long a member that a closure need not restart may take to go away, after the closure's end.
+/// How long a member may take to be seen away once its process has ended, or that a closure need not restart.
 const GOES_AWAY: Duration = Duration::from_secs(5);
 
 /// Whether a member was away since it is watched.

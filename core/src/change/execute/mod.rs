@@ -55,7 +55,9 @@ pub async fn execute(
         true => Some(Lock::take(ctx, before, plan, journal.id(), bound).await.map_err(Error::before_sending)),
         false => None,
     };
-    let lock = lock.transpose().inspect_err(|_| drop(journal.write(Entry::End { ok: false })))?;
+    let lock = lock
+        .transpose()
+        .inspect_err(|error| drop(journal.write(Entry::End { ok: false, code: Some(error.code()) })))?;
     let mut run = Run::new(ctx, &approved, before, bound, hands)?;
     let done = async {
         if lock.is_some() {
@@ -69,11 +71,11 @@ pub async fn execute(
     }
     if let Err(error) = done {
         // The error says more than a journal that cannot be closed any more.
-        let _ = journal.write(Entry::End { ok: false });
+        let _ = journal.write(Entry::End { ok: false, code: Some(error.code()) });
         return Err(stopped(&run, report, error).await);
     }
     // Every step is journalled already, so a last line that is missing loses nothing.
-    let _ = journal.write(Entry::End { ok: true });
+    let _ = journal.write(Entry::End { ok: true, code: None });
     // Everything was done, and was seen to be; who cannot look once more still has that to tell.
     let after = run.last_look().await;
     report.ok = true;

@@ -78,7 +78,13 @@ fn belongs(view: &ClusterView, id: MemberId, name: &str, refusals: &mut Vec<Refu
         (_, Some(called)) => {
             format!("the process on the host of {name} calls itself {}", crate::units::escape_word(called))
         }
-        (data, None) => format!("nobody can tell whose process runs on the host of {name}: {}", data.why_unknown()),
+        (data, None) => {
+            let why = match data {
+                Data::Unknown(why) => why,
+                _ => "there are no data where the profile says they are",
+            };
+            format!("nobody can tell whose process runs on the host of {name}: {why}")
+        }
     };
     // Another code than that of a stale plan: whoever allows that does not mean to stop somebody else.
     let remedy =

@@ -3,6 +3,7 @@
 use crate::args;
 use crate::args::Kind;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
+use crate::change::failed::StillFull;
 use crate::change::guard::Code;
 use crate::change::memory::Memory;
 use crate::change::record::{RunName, RunRecord, RunState, find};
@@ -55,7 +56,8 @@ impl Operation for ChangeResume {
         if !run.state.is_open() {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }
-        if run.found_no_room() {
+        // All that makes room had been done.
+        if run.stopped_by.as_deref() == Some(StillFull::CODE) {
             return Err(NoRoom { id: run.id, operation: run.operation }.into());
         }
         let entry = crate::catalogue::find(&run.operation).filter(|entry| entry.is_change());

@@ -239,6 +239,11 @@ impl Fleet {
         said.split('\0').any(|word| word == own).then_some(pid)
     }
 
+    /// Returns the folder that stands for a member's machine.
+    pub(crate) fn machine(&self, name: &str) -> &Path {
+        &self.places[name].machine
+    }
+
     pub(crate) fn data_dir(&self, name: &str) -> &Path {
         &self.places[name].data_dir
     }

@@ -1,10 +1,13 @@
 //! Hosts that are not what a profile says: two that were swapped, and one that nobody reaches. Nothing is done through them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use etcdsh_core::error::Error;
+use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Turn, column, row, side_by_side};
+use etcdsh_tests::{Turn, column, record, row, side_by_side, until};
 use serde_json::{Value as Json, json};
 
 use super::fleet::{Fleet, Kind};
@@ -97,7 +100,56 @@ fn nobody_is_restarted_through_hosts_that_are_swapped() {
         fleet.configure(|name| fleet.entry(other(name)).replace(&data_dir(other(name)), &data_dir(name)));
         let error = refused(&fleet, "rolling-restart", json!({ "settle": "0s" }));
         assert_eq!(error.code(), "host_data_dir", "{error:?}");
+
+        // Whoever insists is told that it was another one's.
+        swap(&fleet);
+        let args = json!({ "settle": "0s", "members": ["infra2"], "allow": ["data_in_use"] });
+        let error = fleet.call("rolling-restart", args).unwrap_err();
+        assert_eq!(error.code(), "not_restarted", "{error:?}");
+        assert!(error.help().unwrap().contains("correct hosts in the profile"), "{error:?}");
+        fleet.healthy();
     });
+}
+
+/// The kubelet sees late that a manifest has gone, and starts what it saw last again and again until then.
+#[test]
+fn a_kubelet_that_looks_seldom_starts_nothing_on_emptied_data() {
+    let fleet = Fleet::start("3.6", Options { tls: false, ..Options::default() }, Kind::PodAway);
+    fleet.configure(|name| fleet.entry(name).replace("file_check = \"1s\"", "file_check = \"15s\""));
+    fleet.cluster.etcdctl(&["put", "kept", "before"]);
+    let old = fleet.ids();
+    fleet.damage("infra2");
+    let blind = fleet.machine("infra2").join("blind");
+    std::fs::write(&blind, "").unwrap();
+    let stopped = std::sync::atomic::AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let parked = fleet.machine("infra2").join("etcdsh-parked/etcd.yaml");
+            until("the manifest was taken away", || if parked.exists() { Ok(()) } else { Err(String::new()) });
+            let start = Instant::now();
+            until("some time has passed", || match start.elapsed() {
+                span if span > Duration::from_secs(8) => Ok(()),
+                span => Err(format!("{span:?}")),
+            });
+            assert!(!stopped.load(Ordering::SeqCst), "nobody waited for the kubelet");
+            std::fs::remove_file(&blind).unwrap();
+        });
+        let profile = fleet.profile();
+        let report = fleet.cluster.caller.answer_told(
+            &profile,
+            "member replace",
+            record(json!({ "member": "infra2" })),
+            &|event| {
+                if matches!(event, Event::Outcome { step, .. } if step == "stop_member") {
+                    stopped.store(true, Ordering::SeqCst);
+                }
+            },
+        );
+        etcdsh_tests::json(&report.unwrap())
+    });
+    assert_eq!(report["ok"], true, "{report}");
+    is_another(&fleet, "infra2", &old);
+    fleet.healthy();
 }
 
 /// Without its WAL, data do not say whose they are; and where a WAL dir is not one member's alone, the others' would go with it.
@@ -124,7 +176,7 @@ fn a_wal_that_is_apart_has_to_be_named() {
             let error = refused(&fleet, operation, args);
             assert_eq!(error.code(), "host_data_dir", "{error:?}");
             assert!(
-                error.to_string().contains(" with the wal_dir ") && error.help().unwrap().contains("wal_dir"),
+                error.to_string().contains(" has the wal_dir ") && error.help().unwrap().contains("wal_dir"),
                 "{error}"
             );
         }

@@ -159,7 +159,7 @@ pub(super) static ADVICE: &[Advice] = &[
         source: "https://etcd.io/docs/latest/upgrades/upgrade_3_6/",
     },
     // Seen with 3.5.35, 3.6.16 and 3.7.3: a member that went from one to the next within a few entries ends with `panic: unmarshal should
-    // never fail`, and does not once it was restarted under 3.6, which makes a snapshot.
+    // never fail`, and does not once it was restarted under 3.6, which makes a snapshot. 3.6 still reads requests of the v2 API; 3.7 does not.
     Advice {
         to: v(3, 7, 0),
         code: "old_entries_in_wal",
@@ -167,6 +167,6 @@ pub(super) static ADVICE: &[Advice] = &[
         message: "3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6",
         remedy: "when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its \
              first start under 3.6; a cluster that began with 3.6 has no such entries",
-        source: "https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/",
+        source: "https://github.com/etcd-io/etcd/blob/v3.6.16/server/etcdserver/server.go#L1978",
     },
 ];

@@ -134,7 +134,7 @@ fn of_members() {
       remedy: wait: it changes when all members run the new version, with the next raft snapshot
     warning old_entries_in_wal: 3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6
       remedy: when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its first start under 3.6; a cluster that began with 3.6 has no such entries
-      source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
+      source: https://github.com/etcd-io/etcd/blob/v3.6.16/server/etcdserver/server.go#L1978
     info flags_removed: 3.7 does not start with --experimental-*, --discovery, --discovery-proxy
       remedy: 3.6 has each of them under its new name, or in --feature-gates; change them before the upgrade
       source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
@@ -217,7 +217,7 @@ fn of_steps() {
       source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
     warning old_entries_in_wal: 3.7 panics on log entries that 3.5 wrote; a member that ran 3.5 needs a raft snapshot that it made under 3.6
       remedy: when all run 3.6, restart each once more under 3.6, and see that member/snap has a .snap file that is newer than its first start under 3.6; a cluster that began with 3.6 has no such entries
-      source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
+      source: https://github.com/etcd-io/etcd/blob/v3.6.16/server/etcdserver/server.go#L1978
     warning defrag_snapshot_corruption (infra1): it runs 3.6.4, in which defragmenting a member while it catches up from a snapshot can corrupt its data
       remedy: do not defragment while a member catches up
       source: https://github.com/etcd-io/etcd/issues/20650
