@@ -141,6 +141,12 @@ impl Problem {
         &self.0.1
     }
 
+    /// Returns what it is, and forgets where.
+    #[cfg(test)]
+    pub(crate) fn into_flaw(self) -> Flaw {
+        self.0.1
+    }
+
     /// Says whether every row of the file is there and as it was written, as far as that can be known.
     pub fn is_harmless(&self) -> bool {
         match self.flaw() {

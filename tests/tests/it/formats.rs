@@ -122,5 +122,6 @@ fn a_log_is_read_after_its_member_was_killed(#[values("3.4", "3.5", "3.6", "3.7"
     let image = Image::open(&member.data_dir().join("member/snap/db")).unwrap();
     let checked = check(&image).unwrap();
     assert!(checked.is_sound(), "{:?}", checked.findings);
-    assert!(checked.records.applied.consistent_index <= Some(log.hard_state.commit));
+    // Not the commit: from 3.6 on that is written without being flushed, and a killed member has applied more than its log says.
+    assert!(checked.records.applied.consistent_index <= log.last);
 }

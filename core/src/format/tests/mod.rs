@@ -1,5 +1,7 @@
 //! Whole snapshots: the figures, the check, and what both refuse.
 
+mod words;
+
 use super::bolt::fixture::{self, PAGE, Rows};
 use super::bolt::tests::{Dice, OnDisk, on_disk};
 use super::bolt::{Bucket, Image, Pages, Root, Walk};
