@@ -260,17 +260,23 @@ impl BadFile {
     }
 }
 
+/// Returns the code of a file that cannot be written.
+pub(crate) fn code_of(source: &io::Error) -> &'static str {
+    match source.kind() {
+        // A file system, or a limit of the process, may not let a single file grow so far.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "disk_full",
+        _ => "file_failed",
+    }
+}
+
 impl Fault for BadFile {
     fn code(&self) -> &'static str {
         match self {
             BadFile::NotAFile { .. } => "invalid_argument",
             BadFile::Exists { .. } => "file_exists",
             BadFile::Full { .. } => "disk_full",
-            BadFile::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "disk_full",
-            BadFile::Io { source, .. } if source.kind() == io::ErrorKind::QuotaExceeded => "disk_full",
-            // A file system, or a limit of the process, may not let a single file grow so far.
-            BadFile::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => "disk_full",
-            BadFile::Io { .. } | BadFile::NameUnsure { .. } => "file_failed",
+            BadFile::Io { source, .. } => code_of(source),
+            BadFile::NameUnsure { .. } => "file_failed",
             BadFile::Short { .. } => "snapshot_cut",
             BadFile::NoTrailer { .. } | BadFile::Checksum { .. } => "snapshot_corrupt",
         }

@@ -109,31 +109,63 @@ pub fn beside<T>(image: &Image, length: u64, work: impl FnOnce(&Gate) -> T) -> (
     })
 }
 
-/// Reads the first bytes of a file in order, and returns their SHA-256.
-fn digest(image: &Image, length: u64, passed: impl Fn(u64)) -> Result<[u8; 32]> {
-    let mut sum = Digest::new(&SHA256);
-    let mut buffer = vec![0; PIECE];
-    let (mut offset, mut asked) = (0, 0);
-    while offset < length {
+/// The first bytes of a file in order.
+pub(super) struct Front<'i> {
+    image: &'i Image,
+    length: u64,
+    offset: u64,
+    asked: u64,
+}
+
+impl<'i> Front<'i> {
+    pub(super) fn new(image: &'i Image, length: u64) -> Self {
+        Front { image, length, offset: 0, asked: 0 }
+    }
+
+    /// Returns how many bytes have been read.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Reads as many bytes as the buffer takes, or as are left; none are the end.
+    pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+        let (image, offset) = (self.image, self.offset);
         if image.control().is_stopped() {
             return Err(Problem::new(image.place().at(offset), FileFlaw::Stopped));
         }
-        if asked < length && asked < offset.saturating_add(AHEAD) {
-            advise(image.front(), asked, AHEAD);
-            asked = asked.saturating_add(AHEAD);
+        if self.asked < self.length && self.asked < offset.saturating_add(AHEAD) {
+            advise(image.front(), self.asked, AHEAD);
+            self.asked = self.asked.saturating_add(AHEAD);
         }
-        let size = usize::try_from(length - offset).unwrap_or(PIECE).min(PIECE);
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let size = buffer.len().min(left);
         let piece = buffer.get_mut(..size).unwrap_or_default();
         image.read_front(piece, offset)?;
-        sum.update(piece);
-        offset = offset.saturating_add(size as u64);
-        if offset % TOLD_EVERY == 0 {
-            passed(offset);
-        }
-        image.control().done.store(offset, Ordering::Relaxed);
+        self.offset = offset.saturating_add(size as u64);
+        image.control().done.store(self.offset, Ordering::Relaxed);
+        Ok(piece)
     }
-    let sum = sum.finish();
-    Ok(sum.as_ref().first_chunk().copied().unwrap_or_default())
+}
+
+/// Ends a sum.
+pub(super) fn sum_of(digest: Digest) -> [u8; 32] {
+    digest.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+/// Reads the first bytes of a file in order, and returns their SHA-256.
+fn digest(image: &Image, length: u64, passed: impl Fn(u64)) -> Result<[u8; 32]> {
+    let (mut sum, mut front) = (Digest::new(&SHA256), Front::new(image, length));
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let piece = front.read(&mut buffer)?;
+        if piece.is_empty() {
+            return Ok(sum_of(sum));
+        }
+        sum.update(piece);
+        if front.offset() % TOLD_EVERY == 0 {
+            passed(front.offset());
+        }
+    }
 }
 
 /// Asks the system to read on. That it cannot is no reason to give up.

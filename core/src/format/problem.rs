@@ -107,6 +107,9 @@ pub enum FileFlaw {
     /// The system refused.
     #[error("it cannot be read")]
     Read(#[source] std::io::Error),
+    /// The system refused, for a file that is being made.
+    #[error("it cannot be written")]
+    Write(#[source] std::io::Error),
     /// It is no ordinary file.
     #[error("it is not a file")]
     NotAFile,
@@ -180,6 +183,7 @@ impl Fault for Problem {
     fn code(&self) -> &'static str {
         match self.flaw() {
             Flaw::File(FileFlaw::Read(_)) => "file_unreadable",
+            Flaw::File(FileFlaw::Write(source)) => crate::file::code_of(source),
             Flaw::File(FileFlaw::NotAFile) => "not_a_file",
             Flaw::File(FileFlaw::InUse) => "file_in_use",
             Flaw::File(FileFlaw::Changed) => "file_changed",
@@ -197,6 +201,7 @@ impl Fault for Problem {
     fn help(&self) -> Option<String> {
         let help = match self.flaw() {
             Flaw::File(FileFlaw::InUse) => "stop that etcd first, or take a snapshot of it with `snapshot save`",
+            Flaw::File(FileFlaw::Write(_)) => "nothing was left of it; make room or choose another disk, and try again",
             Flaw::File(FileFlaw::Changed) => {
                 "read it again when nothing writes to it; a copy of a live database is no backup"
             }

@@ -22,7 +22,7 @@ pub(super) const BUCKET_HEADER: usize = 16;
 /// More buckets than this are none of etcd's, which has ten.
 const MOST_BUCKETS: usize = 256;
 /// The longest page that lies in a bucket's entry: a quarter of the largest page that systems have.
-const LONGEST_INLINE: usize = 16 << 10;
+pub(super) const LONGEST_INLINE: usize = 16 << 10;
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,20 @@ pub enum Root {
     Page(u64),
     /// In this image of a leaf page.
     Inline(Box<[u8]>),
+}
+
+impl Root {
+    /// Returns the value of the bucket's entry.
+    pub(super) fn entry(&self) -> Vec<u8> {
+        let (root, inline) = match self {
+            Root::Page(page) => (*page, &[][..]),
+            Root::Inline(page) => (0, &**page),
+        };
+        let mut entry = root.to_le_bytes().to_vec();
+        entry.resize(BUCKET_HEADER, 0);
+        entry.extend(inline);
+        entry
+    }
 }
 
 impl Bucket {

@@ -2,6 +2,7 @@
 //!
 //! | offset in page | bytes | field |
 //! | -------------- | ----- | --- |
+//! | 0  | 16 | header as `page` has it: the number of the page, 0x04, no elements, no overflow |
 //! | 16 | 4 | magic 0xED0CDAED |
 //! | 20 | 4 | version, 2 |
 //! | 24 | 4 | size of a page in bytes |
@@ -15,7 +16,7 @@
 //!
 //! All numbers have the byte order of the machine that wrote them. Source: bbolt's `internal/common/meta.go`.
 
-use super::page::{u32_at, u64_at};
+use super::page::{META, u32_at, u64_at};
 
 const MAGIC_AT: usize = 16;
 const VERSION_AT: usize = 20;
@@ -162,17 +163,19 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(FNV_BASIS, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 
-/// Writes a meta page's content, for the files that tests make.
-#[cfg(test)]
-pub(super) fn write(meta: &Meta) -> Vec<u8> {
-    let mut bytes = vec![0; MAGIC_AT];
+/// Writes a meta page for one of the numbers 0 and 1, without the zeros at its end.
+pub(super) fn write(meta: &Meta, page: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(META_END);
+    bytes.extend(page.to_le_bytes());
+    bytes.extend(META.to_le_bytes());
+    bytes.resize(MAGIC_AT, 0);
     for number in [MAGIC, VERSION, meta.page_size, 0] {
         bytes.extend(number.to_le_bytes());
     }
     for number in [meta.root, 0, meta.freelist.unwrap_or(NO_FREELIST), meta.pages, meta.transaction] {
         bytes.extend(number.to_le_bytes());
     }
-    let sum = fnv(&bytes[MAGIC_AT..]);
+    let sum = fnv(bytes.get(MAGIC_AT..).unwrap_or_default());
     bytes.extend(sum.to_le_bytes());
     bytes
 }
@@ -181,7 +184,7 @@ pub(super) fn write(meta: &Meta) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const META: Meta = Meta { page_size: 4096, root: 3, freelist: None, pages: 5, transaction: 7 };
+    const SAMPLE: Meta = Meta { page_size: 4096, root: 3, freelist: None, pages: 5, transaction: 7 };
 
     #[test]
     fn the_checksum_is_fnv_1a() {
@@ -190,8 +193,8 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_meta_page_is_seen() {
-        let good = write(&META);
-        assert_eq!(Meta::read(&good), Ok(META));
+        let good = write(&SAMPLE, 0);
+        assert_eq!(Meta::read(&good), Ok(SAMPLE));
         for bit in MAGIC_AT * 8..META_END * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -204,25 +207,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_refused_although_its_checksum_is_right() {
-        let read = |meta: Meta| Meta::read(&write(&meta)).map(|_| ());
-        assert_eq!(read(Meta { page_size: 512, ..META }), Err(BadMeta::PageSize(512)));
-        assert_eq!(read(Meta { page_size: 5000, ..META }), Err(BadMeta::PageSize(5000)));
-        assert_eq!(read(Meta { root: 1, ..META }), Err(BadMeta::Root { root: 1, pages: 5 }));
-        assert_eq!(read(Meta { root: 5, ..META }), Err(BadMeta::Root { root: 5, pages: 5 }));
-        let mut swapped = write(&META);
+        let read = |meta: Meta| Meta::read(&write(&meta, 0)).map(|_| ());
+        assert_eq!(read(Meta { page_size: 512, ..SAMPLE }), Err(BadMeta::PageSize(512)));
+        assert_eq!(read(Meta { page_size: 5000, ..SAMPLE }), Err(BadMeta::PageSize(5000)));
+        assert_eq!(read(Meta { root: 1, ..SAMPLE }), Err(BadMeta::Root { root: 1, pages: 5 }));
+        assert_eq!(read(Meta { root: 5, ..SAMPLE }), Err(BadMeta::Root { root: 5, pages: 5 }));
+        let mut swapped = write(&SAMPLE, 0);
         swapped[MAGIC_AT..VERSION_AT].reverse();
         assert_eq!(Meta::read(&swapped), Err(BadMeta::BigEndian));
     }
 
     #[test]
     fn the_newer_valid_page_counts_wherever_it_lies() {
-        let newer = Meta { transaction: 8, ..META };
+        let newer = Meta { transaction: 8, ..SAMPLE };
         let torn = Err(BadMeta::Checksum);
         let chosen = |first, second| Metas::choose(first, second).map(|metas| (metas.page, metas.chosen.transaction));
-        assert_eq!(chosen(Ok(META), Ok(newer)), Ok((1, 8)));
-        assert_eq!(chosen(Ok(newer), Ok(META)), Ok((0, 8)));
-        assert_eq!(chosen(Ok(META), torn), Ok((0, 7)));
-        assert_eq!(chosen(torn, Ok(META)), Ok((1, 7)));
+        assert_eq!(chosen(Ok(SAMPLE), Ok(newer)), Ok((1, 8)));
+        assert_eq!(chosen(Ok(newer), Ok(SAMPLE)), Ok((0, 8)));
+        assert_eq!(chosen(Ok(SAMPLE), torn), Ok((0, 7)));
+        assert_eq!(chosen(torn, Ok(SAMPLE)), Ok((1, 7)));
         assert_eq!(chosen(torn, Err(BadMeta::Magic)), Err((BadMeta::Checksum, BadMeta::Magic)));
     }
 }

@@ -27,6 +27,7 @@ pub(super) const HEADER: usize = 16;
 pub(super) const ELEMENT: usize = 16;
 pub(super) const BRANCH: u16 = 0x01;
 pub(super) const LEAF: u16 = 0x02;
+pub(super) const META: u16 = 0x04;
 pub(super) const FREELIST: u16 = 0x10;
 /// The flag of a leaf's element whose value is a bucket.
 pub(super) const IS_BUCKET: u32 = 0x01;

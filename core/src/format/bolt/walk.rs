@@ -15,7 +15,7 @@ use crate::format::ahead::Gate;
 use crate::format::problem::{FileFlaw, Place, Problem, Result};
 
 /// The deepest tree that is followed. A tree of 2^28 pages has six levels with the fewest children that bolt leaves a page.
-const MOST_LEVELS: usize = 32;
+pub(super) const MOST_LEVELS: usize = 32;
 /// The most that a branch may take; bolt splits one that is longer than a page and has more than four of its keys.
 const LARGEST_BRANCH: u64 = 1 << 20;
 
@@ -232,7 +232,7 @@ impl<'w> Walk<'w> {
         let is_leaf = self.leaf_depth == Some(depth);
         let header = self.read(is_leaf, offset, size, Header::read)?;
         let Some(header) = header else { return Err(self.problem(page, None, Flaw::TooManyElements { count: 0 })) };
-        let bytes = self.whole(page, header, end).map_err(|flaw| self.problem(page, None, flaw))? * size;
+        let bytes = self.whole(page, header).map_err(|flaw| self.problem(page, None, flaw))? * size;
         self.shape.depth = self.shape.depth.max(depth);
         if header.flags == LEAF {
             let gate = self.gate.filter(|_| is_leaf);
@@ -254,27 +254,9 @@ impl<'w> Walk<'w> {
     }
 
     /// Checks a page's header, and returns how many pages belong to it.
-    fn whole(&mut self, page: u64, header: Header, end: u64) -> Result<u64, Flaw> {
-        if header.id != page {
-            return Err(Flaw::WrongId { found: header.id });
-        }
-        let most = match header.flags {
-            LEAF => LARGEST_PAGE,
-            BRANCH if header.count == 0 => return Err(Flaw::EmptyBranch),
-            BRANCH => LARGEST_BRANCH,
-            found => return Err(Flaw::WrongKind { found }),
-        };
-        let last = page + u64::from(header.overflow);
-        if last >= end {
-            return Err(Flaw::PastEnd { last, end });
-        }
-        let pages = u64::from(header.overflow) + 1;
-        let bytes = pages * u64::from(self.image.meta().page_size);
-        if bytes > most {
-            return Err(Flaw::TooLarge { bytes, most });
-        }
-        header.fits(usize::try_from(bytes).unwrap_or(usize::MAX))?;
-        for more in page + 1..=last {
+    fn whole(&mut self, page: u64, header: Header) -> Result<u64, Flaw> {
+        let pages = extent(self.image, page, header)?;
+        for more in page + 1..page + pages {
             if !self.seen.insert(more) {
                 return Err(Flaw::Twice);
             }
@@ -301,4 +283,28 @@ impl<'w> Walk<'w> {
     fn problem(&self, page: u64, element: Option<u16>, flaw: Flaw) -> Problem {
         Problem::new(self.place(page, element), flaw)
     }
+}
+
+/// Checks a page's header, and returns how many pages it says that belong to it.
+pub(super) fn extent(image: &Image, page: u64, header: Header) -> Result<u64, Flaw> {
+    if header.id != page {
+        return Err(Flaw::WrongId { found: header.id });
+    }
+    let most = match header.flags {
+        LEAF => LARGEST_PAGE,
+        BRANCH if header.count == 0 => return Err(Flaw::EmptyBranch),
+        BRANCH => LARGEST_BRANCH,
+        found => return Err(Flaw::WrongKind { found }),
+    };
+    let (last, end) = (page + u64::from(header.overflow), image.meta().pages);
+    if last >= end {
+        return Err(Flaw::PastEnd { last, end });
+    }
+    let pages = u64::from(header.overflow) + 1;
+    let bytes = pages * u64::from(image.meta().page_size);
+    if bytes > most {
+        return Err(Flaw::TooLarge { bytes, most });
+    }
+    header.fits(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    Ok(pages)
 }
