@@ -13,6 +13,7 @@ pub mod ahead;
 pub mod bolt;
 pub mod check;
 pub mod figures;
+pub(crate) mod go_json;
 pub mod hashkv;
 pub mod mvcc;
 pub mod problem;

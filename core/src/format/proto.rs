@@ -1,4 +1,5 @@
-//! Protobuf messages, read without copying: etcd's rows and records have few fields, and a file has millions of them.
+//! Protobuf messages, read without copying: etcd's rows and records have few fields, and a file has millions of them. And
+//! messages that are written, field by field, as etcd up to 3.6 does: a number that is zero is written too.
 //!
 //! | bytes  | field |
 //! | ------ | --- |
@@ -153,6 +154,42 @@ pub(super) fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     Err(if bytes.len() < LONGEST_VARINT { Malformed::Cut } else { Malformed::TooLong })
 }
 
+/// A message that is written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Message(Vec<u8>);
+
+impl Message {
+    /// Puts a number behind all other fields.
+    #[must_use]
+    pub(crate) fn number(mut self, field: u32, number: u64) -> Self {
+        self.varint(u64::from(field) << WIRE_BITS);
+        self.varint(number);
+        self
+    }
+
+    /// Puts bytes, or a message, behind all other fields.
+    #[must_use]
+    pub(crate) fn bytes(mut self, field: u32, bytes: &[u8]) -> Self {
+        self.varint(u64::from(field) << WIRE_BITS | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend(bytes);
+        self
+    }
+
+    /// Returns the message.
+    pub(crate) fn done(self) -> Vec<u8> {
+        self.0
+    }
+
+    fn varint(&mut self, mut number: u64) {
+        while number > 0x7f {
+            self.0.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number.to_le_bytes()[0]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +216,15 @@ mod tests {
         let field = fields(message).next().unwrap().unwrap();
         assert_eq!(field.signed(), Ok(-1));
         assert_eq!(field.bytes(), Err(Malformed::Wire { field: 1, wire: 0 }));
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let numbers = [0, 1, 0x7f, 0x80, 300, u64::from(u32::MAX), u64::MAX];
+        for number in numbers {
+            let message = Message::default().number(3, number).bytes(400, b"text").done();
+            assert_eq!(read(&message), Ok(vec![(3, Content::Number(number)), (400, Content::Bytes(b"text"))]));
+        }
     }
 
     #[rstest]

@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::problem::{FileFlaw, Place, Problem, Result};
-use super::proto::{Content, Field, Malformed, fields};
+use super::proto::{Content, Field, Malformed, Message, fields};
 use super::schema::ConfState;
 use super::wal;
 use crate::id::MemberId;
@@ -155,6 +155,19 @@ impl Snap {
         Ok(snap)
     }
 
+    /// Returns the content of a file.
+    pub fn write(&self) -> Vec<u8> {
+        let metadata = Message::default().bytes(1, &write_conf_state(&self.conf_state));
+        let metadata = metadata.number(2, self.index).number(3, self.term).done();
+        let data = Message::default().bytes(1, &self.store).bytes(2, &metadata).done();
+        Message::default().number(1, u64::from(crc32c::crc32c(&data))).bytes(2, &data).done()
+    }
+
+    /// Returns the name that its file has.
+    pub fn name(&self) -> String {
+        format!("{:016x}-{:016x}.snap", self.term, self.index)
+    }
+
     fn metadata(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         for field in fields(bytes) {
             let field = field?;
@@ -190,6 +203,14 @@ pub(super) fn read_conf_state(bytes: &[u8]) -> Result<ConfState, Malformed> {
     Ok(state)
 }
 
+/// Writes who votes.
+pub(super) fn write_conf_state(state: &ConfState) -> Vec<u8> {
+    let lists = [(1, &state.voters), (2, &state.learners), (3, &state.voters_outgoing), (4, &state.learners_next)];
+    let ids = lists.into_iter().flat_map(|(field, ids)| ids.iter().map(move |id| (field, id.0)));
+    let message = ids.fold(Message::default(), |message, (field, id)| message.number(field, id));
+    message.number(5, u64::from(state.auto_leave)).done()
+}
+
 /// Takes an id: one in a field, as etcd writes it; other writers of protobuf may put several into one.
 fn ids(into: &mut Vec<MemberId>, field: Field<'_>) -> Result<(), Malformed> {
     if let Content::Number(id) = field.content {
@@ -206,37 +227,29 @@ fn ids(into: &mut Vec<MemberId>, field: Field<'_>) -> Result<(), Malformed> {
 }
 
 #[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "the files of tests are small")]
 mod tests {
     use super::*;
-
-    fn file(data: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0x08];
-        let mut crc = crc32c::crc32c(data);
-        while crc > 0x7f {
-            bytes.push(crc as u8 & 0x7f | 0x80);
-            crc >>= 7;
-        }
-        bytes.extend([crc as u8, 0x12, data.len() as u8]);
-        bytes.extend(data);
-        bytes
-    }
 
     /// A store of `{}`, the voters 1 and 2, index 9, term 3.
     const DATA: &[u8] = b"\x0a\x02{}\x12\x0c\x0a\x06\x08\x01\x08\x02\x28\x00\x10\x09\x18\x03";
 
+    fn sample() -> Snap {
+        let conf_state = ConfState { voters: vec![MemberId(1), MemberId(2)], ..ConfState::default() };
+        Snap { term: 3, index: 9, conf_state, store: b"{}".to_vec() }
+    }
+
     #[test]
     fn a_snap_file_is_read() {
-        let snap = Snap::parse(&file(DATA)).unwrap();
-        assert_eq!((snap.term, snap.index, snap.store.as_slice()), (3, 9, &b"{}"[..]));
-        assert_eq!(snap.conf_state.voters, [MemberId(1), MemberId(2)]);
+        let file = sample().write();
+        assert!(file.ends_with(DATA), "{file:?}");
+        assert_eq!(Snap::parse(&file).unwrap(), sample());
         let folder = tempfile::tempdir().unwrap();
         let named = |name: &str| {
             let path = folder.path().join(name);
-            std::fs::write(&path, file(DATA)).unwrap();
+            std::fs::write(&path, &file).unwrap();
             Snap::read(&path).map(|_| ()).map_err(|problem| problem.flaw().to_string())
         };
-        assert_eq!(named("0000000000000003-0000000000000009.snap"), Ok(()));
+        assert_eq!(named(&sample().name()), Ok(()));
         assert_eq!(named("a copy"), Ok(()));
         let other = "its name says term 3 and index 10, and it holds term 3 and index 9";
         assert_eq!(named("0000000000000003-000000000000000a.snap"), Err(other.to_owned()));
@@ -250,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_cut_and_every_flipped_bit_is_seen() {
-        let whole = file(DATA);
+        let whole = sample().write();
         for length in 0..whole.len() {
             assert!(Snap::parse(&whole[..length]).is_err(), "{length}");
         }

@@ -26,6 +26,8 @@ pub(crate) mod tests;
 mod tree;
 mod walk;
 mod window;
+#[cfg(test)]
+mod writing_tests;
 
 pub use bits::Pages;
 pub use bucket::{Bucket, Root};

@@ -39,10 +39,10 @@ pub(crate) fn on_disk(bytes: &[u8]) -> OnDisk {
 
 /// Collects what a survey finds.
 #[derive(Default)]
-struct Found {
-    rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
-    problems: Vec<String>,
-    shapes: Vec<Shape>,
+pub(super) struct Found {
+    pub(super) rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>,
+    pub(super) problems: Vec<String>,
+    pub(super) shapes: Vec<Shape>,
 }
 
 impl Visit for Found {
@@ -61,7 +61,7 @@ impl Visit for Found {
     }
 }
 
-fn look(bytes: &[u8]) -> std::result::Result<(Found, Pages), String> {
+pub(super) fn look(bytes: &[u8]) -> std::result::Result<(Found, Pages), String> {
     let file = on_disk(bytes);
     let image = Image::open(&file.path).map_err(|problem| problem.flaw().to_string())?;
     let mut found = Found::default();

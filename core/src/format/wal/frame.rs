@@ -43,6 +43,17 @@ impl Frame {
         let padding = if field >> 63 == 1 { field >> 56 & 0x7 } else { 0 };
         (field != 0).then_some(Frame { length: field & LENGTH_BITS, padding })
     }
+
+    /// Makes the frame of a record of so many bytes.
+    pub(super) fn of(record: usize) -> Self {
+        let padding = record.next_multiple_of(FRAME) - record;
+        Frame { length: record as u64, padding: padding as u64 }
+    }
+
+    pub(super) fn write(self) -> [u8; FRAME] {
+        let flag = if self.padding > 0 { (0x80 | self.padding) << 56 } else { 0 };
+        (self.length | flag).to_le_bytes()
+    }
 }
 
 /// A record, not yet understood.

@@ -12,9 +12,9 @@
 
 use super::flaw::{Flaw, message};
 use super::frame::{FRAME, Frame, Raw};
-use crate::format::proto::{Field, Malformed, fields};
+use crate::format::proto::{Field, Malformed, Message, fields};
 use crate::format::schema::{ConfState, Member};
-use crate::format::snap::read_conf_state;
+use crate::format::snap::{read_conf_state, write_conf_state};
 use crate::id::{ClusterId, MemberId};
 
 /// A record of a log.
@@ -138,6 +138,33 @@ impl<'r> Item<'r> {
         }
     }
 
+    /// Returns its kind, and its data as etcd writes them; a checksum has none.
+    pub(super) fn write(&self) -> (u64, Option<Vec<u8>>) {
+        let message = Message::default();
+        let (kind, message) = match self {
+            Item::Metadata(Metadata { member, cluster }) => (1, message.number(1, member.0).number(2, cluster.0)),
+            Item::Entry(Entry { kind, term, index, data }) => {
+                let kind = match kind {
+                    EntryKind::Normal => 0,
+                    EntryKind::Change => 1,
+                    EntryKind::Changes => 2,
+                };
+                let message = message.number(1, kind).number(2, *term).number(3, *index);
+                (2, if data.is_empty() { message } else { message.bytes(4, data) })
+            }
+            Item::HardState(HardState { term, vote, commit }) => {
+                (3, message.number(1, *term).number(2, *vote).number(3, *commit))
+            }
+            Item::Checksum(_) => return (4, None),
+            Item::Snapshot(Snapshot { index, term, conf_state }) => {
+                let message = message.number(1, *index).number(2, *term);
+                let state = conf_state.as_ref().map(write_conf_state);
+                (5, state.map_or_else(|| message.clone(), |state| message.clone().bytes(3, &state)))
+            }
+        };
+        (kind, Some(message.done()))
+    }
+
     /// Returns the word for its kind.
     pub fn name(&self) -> &'static str {
         match self {
@@ -146,6 +173,23 @@ impl<'r> Item<'r> {
             Item::HardState(_) => "hard_state",
             Item::Checksum(_) => "checksum",
             Item::Snapshot(_) => "snapshot",
+        }
+    }
+}
+
+impl Change {
+    /// Returns the data of an entry that makes the change, with the id that etcd gives it when it writes a log itself: none.
+    pub fn write(&self) -> Vec<u8> {
+        let kind = match self.kind {
+            ChangeKind::Add => 0,
+            ChangeKind::Remove => 1,
+            ChangeKind::Update => 2,
+            ChangeKind::AddLearner => 3,
+        };
+        let message = Message::default().number(1, 0).number(2, kind).number(3, self.member.0);
+        match &self.told {
+            Some(member) => message.bytes(4, member.to_json().as_bytes()).done(),
+            None => message.done(),
         }
     }
 }

@@ -14,6 +14,8 @@
 //! children of a node that holds a value. Source: etcd's `server/etcdserver/api/v2store/store.go` and
 //! `api/membership/storev2.go`.
 
+mod write;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -22,6 +24,8 @@ use serde::Deserialize;
 use super::schema::Member;
 use super::snap::Flaw;
 use crate::id::MemberId;
+
+pub use write::fresh;
 
 /// What the old store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
