@@ -4,7 +4,7 @@
 //! ([`catalogue`]), values ([`value`], [`units`], [`id`]), the nouns ([`member`], [`endpoint`], [`profile`]), what every call
 //! carries ([`context`], [`event`], [`progress`], [`error`], [`wait`], [`blocking`]), the wire ([`rpc`]), etcd's files
 //! ([`mod@format`]), changing a cluster ([`change`]), the members' hosts ([`host`]), the operations ([`ops`]) and throwaway
-//! clusters ([`sandbox`]).
+//! clusters ([`sandbox`]), and making a member's data dir out of a snapshot ([`mod@restore`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
 
@@ -28,6 +28,7 @@ pub mod places;
 pub mod profile;
 pub mod progress;
 pub mod report;
+pub mod restore;
 pub mod rpc;
 pub mod rule;
 pub mod sandbox;

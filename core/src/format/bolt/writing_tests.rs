@@ -149,7 +149,17 @@ fn a_row_more_fits_into_the_last_leaf_or_makes_a_leaf_and_branches_and_a_root() 
     let told = |((before, after, leaves), count): (&(usize, usize, u64), &usize)| {
         format!("{count} rows: from {before} to {after} levels, and {leaves} leaves more\n")
     };
-    insta::assert_snapshot!(seen.iter().map(told).collect::<String>(), @"");
+    insta::assert_snapshot!(seen.iter().map(told).collect::<String>(), @r"
+    0 rows: from 1 to 1 levels, and 0 leaves more
+    7 rows: from 1 to 1 levels, and 1 leaves more
+    30 rows: from 1 to 2 levels, and 1 leaves more
+    31 rows: from 2 to 2 levels, and 0 leaves more
+    60 rows: from 2 to 2 levels, and 1 leaves more
+    900 rows: from 2 to 3 levels, and 1 leaves more
+    901 rows: from 3 to 3 levels, and 0 leaves more
+    27000 rows: from 3 to 4 levels, and 1 leaves more
+    27001 rows: from 4 to 4 levels, and 0 leaves more
+    ");
 }
 
 #[test]
@@ -192,6 +202,45 @@ fn a_small_file_to_the_byte() {
         let hex: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
         line.iter().any(|byte| *byte != 0).then(|| format!("{:04x} {hex}\n", number * 16))
     };
-    insta::assert_snapshot!(file.chunks(16).enumerate().filter_map(line).collect::<String>(), @"");
+    insta::assert_snapshot!(file.chunks(16).enumerate().filter_map(line).collect::<String>(), @r"
+    0000 00000000000000000400000000000000
+    0010 edda0ced020000000004000000000000
+    0020 03000000000000000000000000000000
+    0030 ffffffffffffffff0400000000000000
+    0040 0800000000000000d09b461190c85e31
+    0400 01000000000000000400000000000000
+    0410 edda0ced020000000004000000000000
+    0420 03000000000000000000000000000000
+    0430 ffffffffffffffff0400000000000000
+    0440 0700000000000000bff34bb517721002
+    0800 02000000000000000200010000000000
+    0810 000000001000000011000000fa000000
+    0820 00000000000000025f00000000000000
+    0830 00aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0840 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0850 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0860 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0870 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0880 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0890 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08a0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08b0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08c0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08d0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08e0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    08f0 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0900 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0910 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    0920 aaaaaaaaaaaaaaaaaaaaaa0000000000
+    0c00 03000000000000000200020000000000
+    0c10 01000000200000000300000010000000
+    0c20 0100000023000000040000003c000000
+    0c30 6b657902000000000000000000000000
+    0c40 0000006d657461000000000000000000
+    0c50 00000000000000000000000000000002
+    0c60 00010000000000000000001000000004
+    0c70 000000080000007465726d0000000000
+    0c80 00000100000000000000000000000000
+    ");
     assert_eq!(file.len(), 4096);
 }

@@ -119,6 +119,13 @@ impl std::fmt::Display for Rev {
     }
 }
 
+impl Rev {
+    /// Returns the key of a row that puts something at this revision.
+    pub fn key(self) -> Vec<u8> {
+        [&self.main.to_be_bytes()[..], b"_", &self.sub.to_be_bytes()].concat()
+    }
+}
+
 /// The key of a row: which change it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
@@ -251,6 +258,7 @@ pub(crate) mod tests {
         let key = b"\0\0\0\0\0\0\0\x4d_\0\0\0\0\0\0\0\0";
         let rev = Rev { main: 77, sub: 0 };
         assert_eq!(Change::read(key), Ok(Change { rev, is_tombstone: false }));
+        assert_eq!(rev.key(), key);
         assert_eq!(Change::read(&row_key(77, 0, true)), Ok(Change { rev, is_tombstone: true }));
         assert_eq!([rev, Rev { main: 7, sub: 2 }].map(|rev| rev.to_string()), ["77", "7.2"]);
     }

@@ -32,7 +32,11 @@ pub enum AlarmKind {
 }
 
 impl Alarm {
-    pub(super) fn read(key: &[u8]) -> Result<Self, Flaw> {
+    /// Reads a row's key.
+    ///
+    /// # Errors
+    /// It is none that etcd writes.
+    pub fn read(key: &[u8]) -> Result<Self, Flaw> {
         let (mut member, mut kind) = (0, 0);
         let mut read = || -> Result<(), Malformed> {
             for field in fields(key) {

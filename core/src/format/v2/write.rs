@@ -102,6 +102,16 @@ mod tests {
         let store = OldStore::parse(json.as_bytes()).unwrap();
         assert_eq!((store.members.as_slice(), store.user_nodes), (&members[..], 0));
         // The names are in the order of letters, and the numbers in that of the ids.
-        insta::assert_snapshot!(json.replace(&",null".repeat(998), ", 998 of null").replace("},", "},\n"), @"");
+        insta::assert_snapshot!(json.replace(&",null".repeat(998), ", 998 of null").replace("},", "},\n"), @r#"
+        {"Root":{"Path":"/","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{"0":{"Path":"/0","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{"members":{"Path":"/0/members","CreatedIndex":1,"ModifiedIndex":1,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{"1f":{"Path":"/0/members/1f","CreatedIndex":2,"ModifiedIndex":2,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{"raftAttributes":{"Path":"/0/members/1f/raftAttributes","CreatedIndex":2,"ModifiedIndex":2,"ExpireTime":"0001-01-01T00:00:00Z","Value":"{\"peerURLs\":[\"http://a:2380\"]}","Children":null}}},
+        "9":{"Path":"/0/members/9","CreatedIndex":1,"ModifiedIndex":1,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{"raftAttributes":{"Path":"/0/members/9/raftAttributes","CreatedIndex":1,"ModifiedIndex":1,"ExpireTime":"0001-01-01T00:00:00Z","Value":"{\"peerURLs\":[\"http://b:2380\",\"https://b:2381\"]}","Children":null}}}}}}},
+        "1":{"Path":"/1","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{}}}},
+        "WatcherHub":{"EventHistory":{"Queue":{"Events":[{"action":"create","node":{"key":"/0/members/9/raftAttributes","value":"{\"peerURLs\":[\"http://b:2380\",\"https://b:2381\"]}","modifiedIndex":1,"createdIndex":1}},
+        {"action":"create","node":{"key":"/0/members/1f/raftAttributes","value":"{\"peerURLs\":[\"http://a:2380\"]}","modifiedIndex":2,"createdIndex":2}},
+         998 of null],"Size":2,"Front":0,"Back":2,"Capacity":1000},
+        "StartIndex":1,"LastIndex":2}},
+        "CurrentIndex":2,"Stats":{"getsSuccess":0,"getsFail":0,"setsSuccess":0,"setsFail":0,"deleteSuccess":0,"deleteFail":0,"updateSuccess":0,"updateFail":0,"createSuccess":2,"createFail":0,"compareAndSwapSuccess":0,"compareAndSwapFail":0,"compareAndDeleteSuccess":0,"compareAndDeleteFail":0,"expireCount":0,"watchers":0},
+        "CurrentVersion":2}
+        "#);
     }
 }
