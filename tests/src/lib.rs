@@ -21,6 +21,7 @@ pub mod load;
 mod look;
 pub mod ports;
 pub mod proxy;
+mod restored;
 mod side;
 mod tools;
 
@@ -30,5 +31,6 @@ pub use cluster::{Running, driver, free_port, json, run};
 pub use crash::Ended;
 pub use home::{Caught, Home, Said, Silent};
 pub use look::{column, row, until, until_within};
+pub use restored::{Seat, Started};
 pub use side::{Turn, side_by_side};
 pub use tools::{MATRIX, Tools, etcd, etcdctl, nu, program};

@@ -115,6 +115,10 @@ mod tests {
         let image = Image::open(&source.path).unwrap();
         assert_eq!(summed(&image, &closed, &plain_path).unwrap_err().code(), "file_failed");
         let refused = plain(&image, &closed, Path::new("new")).unwrap_err();
-        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @"");
+        insta::assert_snapshot!(crate::tests::shown([refused.into()]), @r"
+        file_failed: new: it cannot be written
+          because: Bad file descriptor (os error 9)
+          help: nothing was left of it; make room or choose another disk, and try again
+        ");
     }
 }

@@ -96,7 +96,8 @@ fn check_advertised(name: &str, own: &BTreeSet<String>, advertised: &[String]) -
     let mut urls = BTreeSet::new();
     for text in advertised {
         let url = peer_url(text);
-        let url = url.map_err(|problem| BadArgument::invalid(ADVERTISED, format!("has {text:?}, which {problem}"), help))?;
+        let url =
+            url.map_err(|problem| BadArgument::invalid(ADVERTISED, format!("has {text:?}, which {problem}"), help))?;
         urls.insert(url);
     }
     if urls == *own {
@@ -144,20 +145,27 @@ mod tests {
     fn ids_are_those_that_etcd_makes() {
         let one = |url, token| cluster("a", &[("a", url)], token, &[url]).unwrap();
         let default = one("http://localhost:2380", "etcd-cluster");
-        assert_eq!((default.local.to_string(), default.id.to_string()), ("8e9e05c52164694d".to_owned(), "cdf818194e3a8c32".to_owned()));
+        assert_eq!(
+            (default.local.to_string(), default.id.to_string()),
+            ("8e9e05c52164694d".to_owned(), "cdf818194e3a8c32".to_owned())
+        );
         assert_eq!(one("http://127.0.0.1:23801", "tok1").local.to_string(), "5485ed9a2f08260c");
         // As etcdutl 3.5.35 restored it: URLs in any order, and members in the order of their ids.
         let list = [("m1", "http://a:2380"), ("m2", "https://b:2381"), ("m2", "http://b:2380"), ("m3", "unix://c:23")];
         let three = cluster("m2", &list, "etcd-cluster", &["http://b:2380", "https://b:2381"]).unwrap();
         let names: Vec<_> = three.members.iter().map(|member| (member.name.as_str(), member.id.0)).collect();
-        assert_eq!(names, [("m2", 0x4cc0_24ca_f5cd_245e), ("m1", 0x60fe_503b_d8a4_7dc9), ("m3", 0x9dab_349a_f15e_d700)]);
+        assert_eq!(
+            names,
+            [("m2", 0x4cc0_24ca_f5cd_245e), ("m1", 0x60fe_503b_d8a4_7dc9), ("m3", 0x9dab_349a_f15e_d700)]
+        );
         assert_eq!((three.local.0, three.members[0].peer_urls.len()), (0x4cc0_24ca_f5cd_245e, 2));
     }
 
     #[test]
     fn what_contradicts_itself_is_refused() {
         let two = [("a", "http://a:1"), ("b", "http://b:1")];
-        let same = Member { id: MemberId(7), name: "a".to_owned(), peer_urls: vec![], client_urls: vec![], is_learner: false };
+        let same =
+            Member { id: MemberId(7), name: "a".to_owned(), peer_urls: vec![], client_urls: vec![], is_learner: false };
         let other = Member { name: "b".to_owned(), ..same.clone() };
         let zero = Member { id: MemberId(0), ..same.clone() };
         let refused = [
@@ -174,6 +182,29 @@ mod tests {
             check_ids(&[zero]),
         ];
         let told = refused.map(|refused| refused.unwrap_err().into());
-        insta::assert_snapshot!(crate::tests::shown(told), @"");
+        insta::assert_snapshot!(crate::tests::shown(told), @r#"
+        invalid_argument (initial_cluster): the argument initial_cluster is empty
+          help: give each member as NAME=URL, with a URL such as https://host:2380
+        invalid_argument (name): the argument name is "c", and the members of initial_cluster are "a", "b"
+          help: give the name that the member has in that list
+        invalid_argument (initial_cluster): the argument initial_cluster has the name "", which etcd cannot be given
+          help: give each member as NAME=URL, with a URL such as https://host:2380
+        invalid_argument (initial_cluster): the argument initial_cluster has the name "a\n", which etcd cannot be given
+          help: give each member as NAME=URL, with a URL such as https://host:2380
+        invalid_argument (initial_cluster): the argument initial_cluster has "http://a:1/x", which has a path
+          help: give each member as NAME=URL, with a URL such as https://host:2380
+        invalid_argument (initial_cluster): the argument initial_cluster has http://a:1 twice: for a and for b
+          help: give each member as NAME=URL, with a URL such as https://host:2380
+        invalid_argument (initial_advertise_peer_urls): the argument initial_advertise_peer_urls has none, and initial_cluster has http://a:1 for "a"
+          help: give the same URLs in both
+        invalid_argument (initial_advertise_peer_urls): the argument initial_advertise_peer_urls has "a:1", which has no scheme
+          help: give the same URLs in both
+        invalid_argument (initial_advertise_peer_urls): the argument initial_advertise_peer_urls has http://a:1, http://a:2, and initial_cluster has http://a:1 for "a"
+          help: give the same URLs in both
+        invalid_argument (initial_cluster): the argument initial_cluster makes 7 the id of "a" and of "b"
+          help: give another initial_cluster_token: the ids are made of it
+        invalid_argument (initial_cluster): the argument initial_cluster makes 0 the id of "a", which means nobody
+          help: give another initial_cluster_token: the ids are made of it
+        "#);
     }
 }

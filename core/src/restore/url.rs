@@ -10,8 +10,7 @@ pub(super) fn peer_url(text: &str) -> Result<String, &'static str> {
     let scheme = scheme.to_ascii_lowercase();
     match scheme.as_str() {
         "http" | "https" => {
-            let end = rest.find(['/', '?', '#']);
-            if end.is_some_and(|end| rest.get(end..).is_some_and(|path| path.starts_with('/'))) {
+            if rest.contains('/') {
                 return Err("has a path");
             }
             let (host, port) = split(rest).ok_or("is not scheme, host and port")?;

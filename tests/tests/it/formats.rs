@@ -15,7 +15,7 @@ use rstest::rstest;
 use serde_json::{Value as Json, json};
 
 /// Starts one member with keys, leases, users, large values and deletions, and returns its newest revision.
-fn filled(version: &str) -> Option<(Running, i64)> {
+pub(crate) fn filled(version: &str) -> Option<(Running, i64)> {
     let cluster = Running::start(version, Options { members: 1, ..Options::default() })?;
     for round in 0..3 {
         for key in 0..20 {
@@ -40,14 +40,14 @@ fn hash_of(cluster: &Running, revision: i64) -> Json {
     serde_json::from_str::<Json>(&printed).unwrap()[0]["HashKV"].clone()
 }
 
-fn saved(cluster: &Running, name: &str) -> PathBuf {
+pub(crate) fn saved(cluster: &Running, name: &str) -> PathBuf {
     let path = cluster.home().join(name);
     cluster.call("snapshot save", json!({ "path": path })).unwrap();
     path
 }
 
 /// What etcd's own tool says of a file; in 3.4 that is etcdctl.
-fn status(cluster: &Running, file: &Path) -> Option<Json> {
+pub(crate) fn status(cluster: &Running, file: &Path) -> Option<Json> {
     let tool = if cluster.tools.version.starts_with("3.4") { "etcdctl" } else { "etcdutl" };
     let mut tool = Command::new(cluster.tools.program(tool));
     tool.env("ETCDCTL_API", "3").args(["snapshot", "status", "-w", "json"]).arg(file);

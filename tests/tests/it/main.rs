@@ -49,6 +49,7 @@ mod progress;
 mod promised;
 mod proxied;
 mod repl;
+mod restores;
 mod rhai;
 mod sandbox;
 mod scripts;

@@ -77,8 +77,7 @@ impl<W: Write + Seek> Out<W> {
         self.seek(0)?;
         for page in 0..FIRST {
             let transaction = transaction.saturating_add(1).saturating_sub(page);
-            let meta =
-                Meta { page_size: self.page_size, root, freelist: None, pages: self.next, transaction };
+            let meta = Meta { page_size: self.page_size, root, freelist: None, pages: self.next, transaction };
             let mut bytes = meta::write(&meta, page);
             bytes.resize(self.size, 0);
             self.to.write_all(&bytes).map_err(|error| self.failed(error))?;

@@ -71,7 +71,9 @@ fn random_rows(dice: &mut Dice, page: usize) -> Rows {
 }
 
 fn random_buckets(dice: &mut Dice, page: usize) -> Buckets {
-    (0..1 + dice.below(12)).map(|number| (format!("bucket {number:02}").into_bytes(), random_rows(dice, page))).collect()
+    (0..1 + dice.below(12))
+        .map(|number| (format!("bucket {number:02}").into_bytes(), random_rows(dice, page)))
+        .collect()
 }
 
 fn appended(bucket: &[u8], rows: &Rows, value: Vec<u8>) -> Appended {

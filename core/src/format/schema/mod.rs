@@ -30,4 +30,4 @@ pub use auth::{Access, Permission, Role, User};
 pub use flaw::Flaw;
 pub use lease::Lease;
 pub use member::Member;
-pub use records::{Downgrade, Records};
+pub use records::{Downgrade, MOST, Records};

@@ -14,7 +14,7 @@ use crate::format::problem::{Problem, Result};
 use crate::id::MemberId;
 
 /// How many bytes of records are kept: hundred thousand users take less.
-const MOST: usize = 16 << 20;
+pub const MOST: usize = 16 << 20;
 
 /// The records of a file, except leases, which are only counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Records {
     }
 
     /// Takes a row, and names its place where it is damaged.
-    pub(in crate::format) fn take(&mut self, image: &Image, bucket: &[u8], row: &Row<'_>) -> Result<()> {
+    pub(crate) fn take(&mut self, image: &Image, bucket: &[u8], row: &Row<'_>) -> Result<()> {
         let place = |flaw| Problem::new(image.row_place(bucket, row), flaw);
         self.row(bucket, row.key, row.value).map_err(place)
     }

@@ -46,7 +46,8 @@ pub fn fresh(members: &[Member]) -> String {
         let urls = go_json::string(&format!("{{\"peerURLs\":{}}}", go_json::strings(&member.peer_urls)));
         let attributes = node(&format!("{path}/raftAttributes"), number, &urls, "null");
         events.push(event(&path, number, &urls));
-        folders.push((member.id.to_string(), node(&path, number, "\"\"", &children(&[("raftAttributes", attributes)]))));
+        folders
+            .push((member.id.to_string(), node(&path, number, "\"\"", &children(&[("raftAttributes", attributes)]))));
     }
     folders.sort();
     events.resize(EVENTS.max(count), "null".to_owned());
