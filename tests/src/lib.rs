@@ -31,6 +31,6 @@ pub use cluster::{Running, driver, free_port, json, run};
 pub use crash::Ended;
 pub use home::{Caught, Home, Said, Silent};
 pub use look::{column, row, until, until_within};
-pub use restored::{Seat, Started};
+pub use restored::{Seat, Started, lone};
 pub use side::{Turn, side_by_side};
 pub use tools::{MATRIX, Tools, etcd, etcdctl, nu, program};

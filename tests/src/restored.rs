@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use etcdsh_core::restore::{Alarms, Spec};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cluster::{free_port, run};
@@ -129,5 +130,24 @@ impl Drop for Started {
         for child in &mut self.children {
             let _ = child.wait();
         }
+    }
+}
+
+/// Returns what makes the data dir of a cluster of one, with what etcdutl takes where it is told nothing.
+pub fn lone(data_dir: &Path, wal_dir: Option<&Path>) -> Spec {
+    let url = "http://localhost:2380".to_owned();
+    Spec {
+        name: "default".to_owned(),
+        initial_cluster: vec![("default".to_owned(), url.clone())],
+        initial_cluster_token: "etcd-cluster".to_owned(),
+        initial_advertise_peer_urls: vec![url],
+        data_dir: data_dir.to_owned(),
+        wal_dir: wal_dir.map(Path::to_owned),
+        bump_revision: None,
+        mark_compacted: false,
+        target_version: None,
+        rewrite: false,
+        alarms: Alarms::All,
+        skip_hash_check: false,
     }
 }

@@ -33,10 +33,6 @@ impl Control {
         self.done.load(Ordering::Relaxed)
     }
 
-    pub(super) fn reach(&self, offset: u64) {
-        self.done.store(offset, Ordering::Relaxed);
-    }
-
     /// Ends the reading: it returns with an error soon.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -146,7 +142,7 @@ impl<'i> Front<'i> {
         let piece = buffer.get_mut(..size).unwrap_or_default();
         image.read_front(piece, offset)?;
         self.offset = offset.saturating_add(size as u64);
-        image.control().reach(self.offset);
+        image.control().done.store(self.offset, Ordering::Relaxed);
         Ok(piece)
     }
 }

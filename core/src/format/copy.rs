@@ -61,7 +61,8 @@ pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
     })
 }
 
-/// Copies a file's data. The system does that by itself, and shares the data between both files where the file system can.
+/// Copies a file's data that was read before. The system does that by itself, and shares the data between both files where the file
+/// system can.
 ///
 /// # Errors
 /// One of the files fails, or the reading was stopped.
@@ -80,7 +81,6 @@ pub fn plain(image: &Image, mut to: &File, path: &Path) -> Result<()> {
             return Err(Problem::new(image.place().at(offset + copied), FileFlaw::Changed));
         }
         offset += length;
-        image.control().reach(offset);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub enum RestoreError {
         path: PathBuf,
     },
     /// The WAL dir is to be where the data dir has something else.
-    #[error("the WAL dir cannot be {} or lie in its folder member", path.display())]
+    #[error("the WAL dir can lie in {} only beside its folder member", path.display())]
     WalWithin {
         /// The data dir.
         path: PathBuf,

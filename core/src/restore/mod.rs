@@ -125,7 +125,14 @@ pub fn restore(image: &Image, spec: &Spec) -> Result<Restored> {
         let advice = "give skip_hash_check to take it all the same";
         return Err(crate::Error::from(missing).advise(advice).for_argument("skip_hash_check"));
     }
-    let difference = difference(image, &cluster, spec)?;
+    let difference = difference(image, &cluster, spec).or_else(|error| {
+        // Where the sum is wrong, that is the reason for all else.
+        if !spec.skip_hash_check {
+            let (sum, ()) = beside(image, trailer::summed(image), |_| ());
+            trailer::compare(image, &sum?)?;
+        }
+        Err(error)
+    })?;
     let site = Site::prepare(&spec.data_dir, spec.wal_dir.as_deref(), image.meta().length())?;
     let db = site.snap_dir().join("db");
     let (sum, size) = site.write(&db, |file| {
@@ -186,7 +193,8 @@ pub fn check(spec: &Spec) -> Result<NewCluster> {
     Ok(cluster)
 }
 
-/// Writes the database, and returns the SHA-256 of what was read where it is the right one.
+/// Writes the database, and returns the SHA-256 of what was read where it is the right one. Where nothing tells the right one, the
+/// pages are looked at instead: etcd does not start with damaged ones.
 fn write_database(
     image: &Image,
     difference: &Difference,
@@ -194,40 +202,32 @@ fn write_database(
     file: &File,
     path: &Path,
 ) -> Result<Option<[u8; 32]>> {
+    let (changes, skip) = (&difference.changes, spec.skip_hash_check);
     let to = || BufWriter::with_capacity(BUFFER, file);
-    let anew = |gate: Option<&Gate>| -> FileResult<()> {
+    let anew = |gate: &Gate| -> FileResult<()> {
         let out = Out::new(to(), path, image.meta().page_size)?;
-        rewrite(image, gate, &difference.changes, out).map(|_| ())
+        rewrite(image, Some(gate), changes, out).map(|_| ())
     };
-    let checked = |sum: FileResult<[u8; 32]>| -> Result<[u8; 32]> {
-        let sum = sum?;
+    let sound = |gate: &Gate| -> FileResult<()> { survey(image, Some(gate), &mut Sound).map(|_| ()) };
+    let length = trailer::summed(image);
+    let (sum, done) = match (spec.rewrite, skip) {
+        (true, _) => beside(image, length, anew),
+        (false, true) => beside(image, length, sound),
+        (false, false) => (copy::summed(image, file, path), Ok(())),
+    };
+    let sum = sum?;
+    // Where the sum is wrong, that is the reason for all else.
+    if !skip {
         trailer::compare(image, &sum)?;
-        Ok(sum)
-    };
-    match (spec.rewrite, spec.skip_hash_check) {
-        (true, true) => {
-            anew(None)?;
-            Ok(None)
-        }
-        (true, false) => {
-            let (sum, written) = beside(image, trailer::summed(image), |gate| anew(Some(gate)));
-            // Where the sum is wrong, that is the reason for all else.
-            let sum = checked(sum)?;
-            written?;
-            Ok(Some(sum))
-        }
-        (false, skip) => {
-            let sum = if skip {
-                copy::plain(image, file, path)?;
-                survey(image, None, &mut Sound)?;
-                None
-            } else {
-                Some(checked(copy::summed(image, file, path))?)
-            };
-            patch(image, &difference.changes, to(), path)?;
-            Ok(sum)
-        }
     }
+    done?;
+    if !spec.rewrite {
+        if skip {
+            copy::plain(image, file, path)?;
+        }
+        patch(image, changes, to(), path)?;
+    }
+    Ok((!skip).then_some(sum))
 }
 
 /// Takes every row, and no damage.

@@ -7,9 +7,10 @@
 //! | `WAL/../.NAME.tmp-NONCE/` | what becomes the WAL dir with the rename before |
 //!
 //! Whoever dies on the way leaves such folders, and perhaps a WAL dir, and no `DATA/member`. The next one to make that data dir removes
-//! them: by their name in the data dir, and elsewhere only a folder that is the one whose device and inode were noted. The data dir is
-//! locked meanwhile, so that nobody removes what another one is just building.
+//! them: those that have the same nonce, and a WAL dir only if it is the one whose device and inode were noted. The data dir is locked
+//! meanwhile, so that nobody removes what another one is just building.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -56,7 +57,8 @@ struct WalSite {
 impl Site {
     /// Checks that a data dir can be made there, removes what was left there of another try, and makes the folders to build in.
     pub(super) fn prepare(data_dir: &Path, wal_dir: Option<&Path>, size: u64) -> Result<Self> {
-        if wal_dir.is_some_and(|wal| wal == data_dir || wal.starts_with(data_dir.join("member"))) {
+        let within = |wal: &&Path| wal.starts_with(data_dir);
+        if wal_dir.filter(within).is_some_and(|wal| parent(wal) != data_dir || wal == data_dir.join("member")) {
             return Err(RestoreError::WalWithin { path: data_dir.to_owned() }.into());
         }
         let made = !data_dir.exists();
@@ -72,7 +74,7 @@ impl Site {
             wal_dir.map(|named| WalSite { named: named.to_owned(), built: beside(named, &nonce), has_name: false });
         // From here on, what was made is removed when something fails.
         let site = Site { data_dir: data_dir.to_owned(), locked, made, built, wal, done: false };
-        for leftover in leftovers(data_dir)? {
+        for leftover in leftovers(data_dir, wal_dir)? {
             remove_leftover(&leftover, wal_dir);
         }
         if let Some(wal) = wal_dir.filter(|wal| wal.symlink_metadata().is_ok()) {
@@ -202,8 +204,14 @@ impl std::fmt::Display for Identity {
     }
 }
 
-/// Returns what another try has left in a data dir, where there is nothing else.
-fn leftovers(data_dir: &Path) -> Result<Vec<PathBuf>> {
+/// Returns what another try has left in a data dir, where there is nothing else. A WAL dir may be there too, which is looked at later.
+fn leftovers(data_dir: &Path, wal_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
+    let wal = |name: &OsStr| {
+        let beside = wal_dir.map(|wal| beside(wal, ""));
+        let built = beside.as_deref().and_then(Path::file_name).map(OsStr::as_encoded_bytes);
+        let built = built.is_some_and(|built| name.as_encoded_bytes().starts_with(built));
+        wal_dir.is_some_and(|wal| parent(wal) == data_dir && (wal.file_name() == Some(name) || built))
+    };
     let (mut leftovers, mut others) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(data_dir).map_err(failed("read", data_dir, DATA_DIR))? {
         let name = entry.map_err(failed("read", data_dir, DATA_DIR))?.file_name();
@@ -211,7 +219,7 @@ fn leftovers(data_dir: &Path) -> Result<Vec<PathBuf>> {
         if nonce.is_some_and(|nonce| nonce.len() == NONCE_DIGITS && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()))
         {
             leftovers.push(data_dir.join(name));
-        } else {
+        } else if !wal(&name) {
             others.push(name.to_string_lossy().into_owned());
         }
     }
@@ -227,11 +235,12 @@ fn remove_leftover(leftover: &Path, wal_dir: Option<&Path>) {
     let name = leftover.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let nonce = name.strip_prefix(BUILT).unwrap_or_default();
     let noted = std::fs::read_to_string(leftover.join(NOTE)).ok();
-    if let (Some(noted), Some(named)) = (noted, wal_dir) {
-        for folder in [named.to_owned(), beside(named, nonce)] {
-            let is_it = Identity::of(&folder).is_ok_and(|identity| identity.to_string() == noted);
-            if is_it && holds_at_most_one_log(&folder) {
-                let _ = std::fs::remove_dir_all(&folder);
+    if let Some(named) = wal_dir {
+        let built = beside(named, nonce);
+        let is_noted = Identity::of(named).is_ok_and(|identity| Some(identity.to_string()) == noted);
+        for folder in [Some(named).filter(|_| is_noted), Some(&built)].into_iter().flatten() {
+            if holds_at_most_one_log(folder) {
+                let _ = std::fs::remove_dir_all(folder);
             }
         }
     }
@@ -317,23 +326,22 @@ mod tests {
     #[test]
     fn whoever_dies_at_any_point_is_in_nobodys_way() {
         let home = tempfile::tempdir().unwrap();
-        for (number, with_wal) in [true, false].into_iter().enumerate() {
-            let (data, wal) = (home.path().join(format!("data{number}")), home.path().join("wal"));
-            let wal = with_wal.then_some(wal.as_path());
+        for (name, wal) in [("a", None), ("b", Some("wal")), ("c", Some("c/log"))] {
+            let (data, wal) = (home.path().join(name), wal.map(|wal| home.path().join(wal)));
+            let wal = wal.as_deref();
             // Before the first rename, between both, and once more, with what those left.
             begun(&data, wal).die();
             let mut site = begun(&data, wal);
             site.name_wal().unwrap();
-            assert_eq!(wal.is_some_and(Path::exists), with_wal);
+            assert!(wal.is_none_or(Path::exists));
             site.die();
-            assert_eq!(names(&data).len(), 1);
             begun(&data, wal).die();
             begun(&data, wal).finish().unwrap();
-            assert_eq!(names(&data), ["member"]);
-            assert_eq!(names(&data.join("member")), if with_wal { vec!["snap"] } else { vec!["snap", "wal"] });
+            assert_eq!(names(&data), if name == "c" { vec!["log", "member"] } else { vec!["member"] });
+            assert_eq!(names(&data.join("member")), if wal.is_some() { vec!["snap"] } else { vec!["snap", "wal"] });
+            assert!(wal.is_none_or(|wal| names(wal) == [WAL_NAME]));
         }
-        assert_eq!(names(home.path()), ["data0", "data1", "wal"]);
-        assert_eq!(names(&home.path().join("wal")), [WAL_NAME]);
+        assert_eq!(names(home.path()), ["a", "b", "c", "wal"]);
     }
 
     #[test]

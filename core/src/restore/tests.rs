@@ -208,6 +208,11 @@ fn what_cannot_be_made_is_told_and_leaves_nothing() {
     let mut flipped = std::fs::read(&source.path).unwrap();
     flipped[3000] ^= 1;
     let flipped = on_disk(&flipped);
+    // One bit of the bucket `meta`, without which nothing can be planned.
+    let mut early = std::fs::read(&source.path).unwrap();
+    let at = early.windows(4).position(|window| window == b"meta").unwrap();
+    early[at + 20] ^= 1;
+    let early = on_disk(&early);
     // A page that says that it is another one, in a file whose sum is not looked at.
     let mut broken = fixture::file(&buckets(100));
     broken[2048] ^= 1;
@@ -232,6 +237,7 @@ fn what_cannot_be_made_is_told_and_leaves_nothing() {
         made(&no_sum, &plain),
         made(&flipped, &plain),
         made(&flipped, &anew),
+        made(&early, &plain),
         made(&broken, &skip),
         made(&broken, &Spec { rewrite: true, wal_dir: Some(wal), ..skip.clone() }),
     ];
@@ -256,7 +262,7 @@ fn what_cannot_be_made_is_told_and_leaves_nothing() {
       help: name a folder that is empty or not there; move the data of an old member aside first
     file_exists (wal_dir): HOME/taken exists already
       help: name a folder that is not there; move the log of an old member aside first
-    invalid_argument (wal_dir): the WAL dir cannot be HOME/data or lie in its folder member
+    invalid_argument (wal_dir): the WAL dir can lie in HOME/data only beside its folder member
       help: leave wal_dir out to have the log in the data dir
     file_failed (data_dir): cannot create HOME/taken/member/data
       because: Not a directory (os error 20)

@@ -6,9 +6,10 @@ use std::process::Command;
 use etcdsh_core::format::bolt::Image;
 use etcdsh_core::format::check::check;
 use etcdsh_core::format::hashkv::hashkv;
-use etcdsh_core::restore::{Alarms, Restored, Spec, restore};
+use etcdsh_core::format::wal;
+use etcdsh_core::restore::{Restored, Spec, restore};
 use etcdsh_core::version::Version;
-use etcdsh_tests::{Running, Seat, Started, Tools, etcd, run};
+use etcdsh_tests::{Running, Seat, Started, Tools, etcd, lone, program, run};
 use rstest::rstest;
 use serde_json::Value as Json;
 
@@ -17,24 +18,6 @@ use crate::formats::{filled, saved, status};
 /// By how much revisions are raised here.
 const BUMP: u64 = 1000;
 const WAL: &str = "0000000000000000-0000000000000000.wal";
-
-/// Returns what etcdutl is told by default.
-fn spec(data_dir: &Path) -> Spec {
-    Spec {
-        name: "default".to_owned(),
-        initial_cluster: Vec::new(),
-        initial_cluster_token: "etcd-cluster".to_owned(),
-        initial_advertise_peer_urls: Vec::new(),
-        data_dir: data_dir.to_owned(),
-        wal_dir: None,
-        bump_revision: None,
-        mark_compacted: false,
-        target_version: None,
-        rewrite: false,
-        alarms: Alarms::All,
-        skip_hash_check: false,
-    }
-}
 
 /// Returns the same with these members, of which the first is the one whose data dir is made.
 fn with(spec: Spec, members: &[(&str, &str)]) -> Spec {
@@ -97,7 +80,7 @@ fn data_dirs_are_those_that_etcdutl_makes(#[values("3.4", "3.5", "3.6", "3.7")] 
     let stopped = cluster.member("infra1").data_dir().join("member/snap/db");
     let tools = if version == "3.4" { etcd("3.5").unwrap() } else { cluster.tools.clone() };
     let home = cluster.home().join("made");
-    let spec = |name: &str| spec(&home.join(name));
+    let spec = |name: &str| lone(&home.join(name), None);
     let three = [("m2", "http://b:2380"), ("m1", "http://a:2380"), ("m2", "https://b:2381"), ("m3", "unix://c:23")];
     let one = [("a<b>&c", "http://localhost:2380")];
     let wanted = [
@@ -136,12 +119,11 @@ fn made_for(source: &Path, seats: &[Seat], case: &Case, target: Option<Version>)
         list.rotate_left(own);
         let seat = &seats[own];
         let spec = Spec {
-            wal_dir: seat.wal_dir.clone(),
             bump_revision: case.bump.then_some(BUMP),
             mark_compacted: case.bump,
             target_version: target,
             rewrite: case.rewrite,
-            ..with(spec(&seat.data_dir), &list)
+            ..with(lone(&seat.data_dir, seat.wal_dir.as_deref()), &list)
         };
         made(source, &spec)
     };
@@ -161,7 +143,7 @@ fn assert_lives(home: &Path, source: &Path, revision: i64, case: &Case, target: 
     let ours = hashkv(&Image::open(&restored[0].db).unwrap(), None, None).unwrap();
 
     let cluster = Started::all(&seats, &tools);
-    let printed = cluster.etcdctl(&["endpoint", "hashkv", "--rev", &now.to_string(), "-w", "json"]).unwrap();
+    let printed = cluster.etcdctl(&["endpoint", "hashkv", "-w", "json"]).unwrap();
     let hashes: Vec<Json> = serde_json::from_str(&printed).unwrap();
     let hashes: Vec<_> = hashes.iter().map(|row| row["HashKV"]["hash"].clone()).collect();
     assert_eq!(hashes, vec![Json::from(ours.hash); case.members], "{what}");
@@ -210,4 +192,46 @@ fn etcd_lives_with_what_is_made_of_snapshots(#[values("3.4", "3.5", "3.6", "3.7"
     } else {
         assert_lives(cluster.home(), &source, revision, &case(next, 1, false, false), None);
     }
+}
+
+/// The calls before which a restore is killed: those that make something, make it last, or give it its name.
+const CALLS: &str = "mkdir,fstatfs,fallocate,ftruncate,write,fsync,renameat2,unlinkat,rmdir";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_restore_that_is_killed_anywhere_is_in_nobodys_way() {
+    let Some((cluster, revision)) = filled("3.6") else { return };
+    let source = saved(&cluster, "source.db");
+    cluster.kill(&["infra1"]);
+    let (mut kills, mut names) = (0, 0);
+    for call in CALLS.split(',') {
+        for at in 1.. {
+            let home = cluster.home().join(format!("{call}{at}"));
+            let (data, wal) = (home.join("data"), home.join("wal"));
+            std::fs::create_dir(&home).unwrap();
+            let mut command = Command::new("strace");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
+            command.arg(format!("inject={call}:signal=KILL:when={at}"));
+            command.arg(program("restore_once")).args([&source, &data, &wal]);
+            let ended = run(&mut command, "");
+            let is_whole = data.join("member").exists();
+            assert!(ended.is_err() || is_whole);
+            if !is_whole {
+                names += u32::from(wal.exists());
+                made(&source, &lone(&data, Some(&wal)));
+                assert_eq!(std::fs::read_dir(&home).unwrap().count(), 2, "{call} {at}");
+                assert_eq!(std::fs::read_dir(&data).unwrap().count(), 1, "{call} {at}");
+            }
+            let checked = check(&Image::open(&data.join("member/snap/db")).unwrap()).unwrap();
+            assert!(checked.is_sound() && checked.span.newest() == revision, "{call} {at}: {:?}", checked.findings);
+            assert!(wal::summary(&wal).unwrap().broken.is_none());
+            std::fs::remove_dir_all(&home).unwrap();
+            if ended.is_ok() {
+                break;
+            }
+            kills += 1;
+        }
+    }
+    // Between both renames there is a WAL dir with its name, and no data dir.
+    assert!(kills > 30 && names > 1, "{kills} kills, {names} between the renames");
 }

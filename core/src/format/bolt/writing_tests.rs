@@ -246,3 +246,20 @@ fn a_small_file_to_the_byte() {
     ");
     assert_eq!(file.len(), 4096);
 }
+
+#[test]
+fn a_list_of_free_pages_is_gone_whatever_it_says() {
+    let buckets = store(100, 40);
+    let mut pages = written(1024, &buckets);
+    let (root, list) = (pages.len() as u64 / 1024 - 1, pages.len() as u64 / 1024);
+    // A list that has the root, which is in use, and has it twice.
+    pages.extend(list.to_le_bytes());
+    pages.extend([0x10, 0, 2, 0, 0, 0, 0, 0]);
+    pages.extend([root.to_le_bytes(), root.to_le_bytes()].concat());
+    pages.resize((list as usize + 1) * 1024, 0);
+    let file = fixture::finish(pages, root, Some(list));
+    assert!(!look(&file).unwrap().0.problems.is_empty());
+    for copy in [rewritten(&file, &Changes::default()), patched(&file, &Changes::default())] {
+        assert_holds(&copy, &buckets);
+    }
+}
