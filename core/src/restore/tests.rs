@@ -135,7 +135,8 @@ fn a_data_dir_is_made_and_all_but_the_members_stays() {
         );
         let (mut old, mut new) = (rows(&source.path), rows(&restored.db));
         for changed in ["members", "members_removed", "meta"] {
-            (old.remove(changed), new.remove(changed));
+            old.remove(changed);
+            new.remove(changed);
         }
         assert_eq!(old, new);
         let checked = findings(&restored.db);
@@ -275,6 +276,8 @@ fn what_cannot_be_made_is_told_and_leaves_nothing() {
     sha256_mismatch: PATH/test.db: its SHA-256 is 6a9116988118919d54c11e60f95368a612fe3617a1b6abae3ed716f0d77ca9d5, and it should be 3d7c9b23e27c182f9898b26b440f12dda7761bc7b29abb388c2dedc09219f170: it was damaged or changed
       help: use another backup; this one is not what etcd sent
     sha256_mismatch: PATH/test.db: its SHA-256 is 6a9116988118919d54c11e60f95368a612fe3617a1b6abae3ed716f0d77ca9d5, and it should be 3d7c9b23e27c182f9898b26b440f12dda7761bc7b29abb388c2dedc09219f170: it was damaged or changed
+      help: use another backup; this one is not what etcd sent
+    sha256_mismatch: PATH/test.db: its SHA-256 is 0d8e87dc0c94239ab58735574a99d8545ee17bb4378c9cf90407f3b9b1e6d81c, and it should be 3d7c9b23e27c182f9898b26b440f12dda7761bc7b29abb388c2dedc09219f170: it was damaged or changed
       help: use another backup; this one is not what etcd sent
     page_damaged: PATH/test.db, bucket key, page 2, byte 2048: it says that it is page 3
     page_damaged: PATH/test.db, bucket key, page 2, byte 2048: it says that it is page 3

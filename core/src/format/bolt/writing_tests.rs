@@ -56,10 +56,10 @@ fn bytes(dice: &mut Dice, length: usize) -> Vec<u8> {
 
 /// Makes rows whose lengths are often those at which something else is done with them.
 fn random_rows(dice: &mut Dice, page: usize) -> Rows {
-    let count = [0, 1, 2, 5, 40, 300][dice.below(6)];
+    let count = [0_u64, 1, 2, 5, 40, 300][dice.below(6)];
     let edges = [0, 1, page / 4 - HEADER - ELEMENT - 9, page - HEADER - ELEMENT - 9, page, 3 * page];
     let mut rows = Rows::new();
-    for number in 0..count as u64 {
+    for number in 0..count {
         let long = dice.below(20) == 0;
         let length = if long { (edges[dice.below(6)] + dice.below(3)).saturating_sub(1) } else { dice.below(60) };
         let tail = dice.below(3) * 20;
