@@ -12,15 +12,17 @@ use super::bolt::Image;
 use super::problem::{FileFlaw, Place, Problem, Result};
 use super::trailer;
 
-/// How much is read, summed and written at a time, in bytes.
-const PIECE: usize = 1 << 20;
-/// How many pieces there are: one that is read or written, one that is summed, and one that waits.
-const PIECES: usize = 3;
+/// How much is read, summed and written at a time, in bytes: what stays in the cache of a core.
+const PIECE: usize = 256 << 10;
+/// How many pieces there are. Most of them wait, so that neither thread waits for the other where cores are busy.
+const PIECES: usize = 32;
+/// After how many bytes the disk begins to write, beside the copy; left alone, the system would begin when all is there.
+const FLUSHED_EVERY: u64 = 32 << 20;
 /// How much the system copies at once, in bytes, before it is seen whether that is still wanted.
 const STRETCH: u64 = 64 << 20;
 
 /// Copies a file's data, and returns the SHA-256 of all that [`trailer::compare`] wants one of. It is taken on another thread, while
-/// the next piece is read and written.
+/// the next pieces are read and written.
 ///
 /// # Errors
 /// One of the files fails, or the reading was stopped.
@@ -40,6 +42,11 @@ pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
             sum_of(sum)
         });
         let summer = summer.map_err(failed)?;
+        let (flush, flushing) = sync_channel::<()>(1);
+        let flusher = std::thread::Builder::new().name("flush".to_owned());
+        // An error is told once, and not again when all of the file is flushed.
+        let flusher = flusher.spawn_scoped(scope, move || flushing.iter().try_for_each(|()| to.sync_data()));
+        let flusher = flusher.map_err(failed)?;
         let broken = || failed(std::io::Error::other("the thread that sums it broke off"));
         let (mut front, mut pieces) = (Front::new(image, trailer::summed(image)), 0);
         loop {
@@ -54,9 +61,14 @@ pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
             let wanted = usize::try_from(data.saturating_sub(start)).unwrap_or(usize::MAX).min(read.len());
             to.write_all(read.get(..wanted).unwrap_or_default()).map_err(failed)?;
             let length = read.len();
+            if start % FLUSHED_EVERY == 0 {
+                // One that is at it goes on with this too.
+                let _ = flush.try_send(());
+            }
             full.send((piece, length)).map_err(|_| broken())?;
         }
-        drop(full);
+        drop((full, flush));
+        flusher.join().map_err(|_| broken())?.map_err(failed)?;
         summer.join().map_err(|_| broken())
     })
 }

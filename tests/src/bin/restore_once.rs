@@ -1,7 +1,6 @@
 //! One restore in a process of its own, for a test that ends it somewhere on its way.
 //!
 //! `restore_once SNAPSHOT DATA_DIR [WAL_DIR]`
-#![expect(clippy::disallowed_methods, reason = "it is a front end: it reads the command line")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
