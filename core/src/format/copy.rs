@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
@@ -14,62 +14,46 @@ use super::trailer;
 
 /// How much is read, summed and written at a time, in bytes: what stays in the cache of a core.
 const PIECE: usize = 256 << 10;
-/// How many pieces there are. Most of them wait, so that neither thread waits for the other where cores are busy.
-const PIECES: usize = 32;
 /// After how many bytes the disk begins to write, beside the copy; left alone, the system would begin when all is there.
 const FLUSHED_EVERY: u64 = 32 << 20;
 /// How much the system copies at once, in bytes, before it is seen whether that is still wanted.
 const STRETCH: u64 = 64 << 20;
 
-/// Copies a file's data, and returns the SHA-256 of all that [`trailer::compare`] wants one of. It is taken on another thread, while
-/// the next pieces are read and written.
+/// Copies a file's data, and returns the SHA-256 of all that [`trailer::compare`] wants one of. One thread reads, sums and writes:
+/// to sum on another one costs more than the sum, since each byte has to go from one core's cache to the other's and back.
 ///
 /// # Errors
 /// One of the files fails, or the reading was stopped.
 pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
     let failed = |error| Problem::new(Place::file(path), FileFlaw::Write(error));
     let data = image.meta().length();
-    let (full, summing) = sync_channel::<(Vec<u8>, usize)>(PIECES);
-    let (empty, free) = channel::<Vec<u8>>();
     std::thread::scope(|scope| {
-        let summer = std::thread::Builder::new().name("sum".to_owned()).spawn_scoped(scope, move || {
-            let mut sum = Digest::new(&SHA256);
-            for (piece, length) in summing {
-                sum.update(piece.get(..length).unwrap_or_default());
-                // When the copy has ended, nobody wants the piece back.
-                let _ = empty.send(piece);
-            }
-            sum_of(sum)
-        });
-        let summer = summer.map_err(failed)?;
         let (flush, flushing) = sync_channel::<()>(1);
         let flusher = std::thread::Builder::new().name("flush".to_owned());
         // An error is told once, and not again when all of the file is flushed.
         let flusher = flusher.spawn_scoped(scope, move || flushing.iter().try_for_each(|()| to.sync_data()));
         let flusher = flusher.map_err(failed)?;
-        let broken = || failed(std::io::Error::other("the thread that sums it broke off"));
-        let (mut front, mut pieces) = (Front::new(image, trailer::summed(image)), 0);
+        let (mut sum, mut front, mut buffer) =
+            (Digest::new(&SHA256), Front::new(image, trailer::summed(image)), vec![0; PIECE]);
         loop {
-            let mut piece = if pieces < PIECES { vec![0; PIECE] } else { free.recv().map_err(|_| broken())? };
-            pieces += 1;
             let start = front.offset();
-            let read = front.read(&mut piece)?;
-            if read.is_empty() {
+            let piece = front.read(&mut buffer)?;
+            if piece.is_empty() {
                 break;
             }
+            sum.update(piece);
             // Where the sum does not follow the data, it is not copied.
-            let wanted = usize::try_from(data.saturating_sub(start)).unwrap_or(usize::MAX).min(read.len());
-            to.write_all(read.get(..wanted).unwrap_or_default()).map_err(failed)?;
-            let length = read.len();
+            let wanted = usize::try_from(data.saturating_sub(start)).unwrap_or(usize::MAX).min(piece.len());
+            to.write_all(piece.get(..wanted).unwrap_or_default()).map_err(failed)?;
             if start % FLUSHED_EVERY == 0 {
                 // One that is at it goes on with this too.
                 let _ = flush.try_send(());
             }
-            full.send((piece, length)).map_err(|_| broken())?;
         }
-        drop((full, flush));
-        flusher.join().map_err(|_| broken())?.map_err(failed)?;
-        summer.join().map_err(|_| broken())
+        drop(flush);
+        let broken = |_| failed(std::io::Error::other("the thread that flushes it broke off"));
+        flusher.join().map_err(broken)?.map_err(failed)?;
+        Ok(sum_of(sum))
     })
 }
 
