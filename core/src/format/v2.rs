@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::schema::Member;
+use crate::member::Member;
 use super::snap::Flaw;
 use crate::id::MemberId;
 

@@ -164,7 +164,7 @@ fn query(args: &Args) -> Result<Option<RangeQuery>> {
 const END: &[u8] = &[0];
 
 /// Returns the first key that does not begin so: the prefix with its last byte below 0xff raised by one.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if let Some(next) = last.checked_add(1) {

@@ -13,9 +13,10 @@
 use super::flaw::{Flaw, message};
 use super::frame::{FRAME, Frame, Raw};
 use crate::format::proto::{Field, Malformed, fields};
-use crate::format::schema::{ConfState, Member};
+use crate::format::schema::{ConfState, member_from_json};
 use crate::format::snap::read_conf_state;
 use crate::id::{ClusterId, MemberId};
+use crate::member::Member;
 
 /// A record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl Entry<'_> {
             3 => ChangeKind::AddLearner,
             found => return Err(Flaw::Kind { what: "the change of members", found }),
         };
-        let told = told.map(Member::from_json).transpose().map_err(Flaw::Member)?;
+        let told = told.map(member_from_json).transpose().map_err(Flaw::Member)?;
         Ok(Some(Change { kind, member: MemberId(member), told }))
     }
 }

@@ -1,3 +1,5 @@
 //! Snapshots.
 
 pub mod save;
+pub mod status;
+pub mod verify;
