@@ -85,8 +85,7 @@ impl Caller {
     pub fn call_on(&self, file: &Path, name: &str, args: serde_json::Value) -> Result<serde_json::Value> {
         let (args, subject) = (record(args), Some(Subject::File(file.to_owned())));
         let (places, cancel) = (&self.places, Cancel::new());
-        let answer =
-            self.ask(name, |entry| Call { entry, args, subject, places, hooks: &[], events: &|_| {}, cancel });
+        let answer = self.ask(name, |entry| Call { entry, args, subject, places, hooks: &[], events: &|_| {}, cancel });
         answer.map(|value| json(&value))
     }
 
