@@ -11,8 +11,6 @@ use crate::event::Event;
 use crate::format::ahead::Control;
 use crate::format::bolt::Image;
 use crate::format::problem;
-use crate::report::Row;
-use crate::stream::Rows;
 use crate::units::Bytes;
 use crate::wait;
 
@@ -70,30 +68,6 @@ pub(crate) async fn read<T: Send + 'static>(
     worked.map_err(|problem| Error::from(problem).for_argument(argument))
 }
 
-/// Where rows go while a file is read. It answers whether more of them are wanted.
-pub(crate) type Take<'t, T> = &'t mut dyn FnMut(Vec<T>) -> bool;
-
-/// Reads rows out of the file that the call is about.
-///
-/// # Errors
-/// What goes wrong before the first page.
-pub(crate) async fn rows<T: Row + Send + 'static>(
-    ctx: &Context<'_>,
-    path: &Path,
-    work: impl FnOnce(&Image, Take<'_, T>) -> problem::Result<()> + Send + 'static,
-) -> Result<Rows<T>> {
-    let of_db = |error: Error| error.for_argument("db");
-    let path = database(path).map_err(of_db)?;
-    ctx.rows(move |pages| async move {
-        let stopping = Stopping(Arc::default());
-        let control = Arc::clone(&stopping.0);
-        let read = move || work(&Image::open_with(&path, control)?, &mut |page| pages.send_blocking(page));
-        let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
-        read.map_err(|problem| of_db(problem.into()))
-    })
-    .await
-}
-
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -124,7 +98,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = database(folder.path()).unwrap_err();
         let told = shown([error]).replace(&folder.path().display().to_string(), "/DIR");
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @"
+        no_database: the folder /DIR holds no member's data
+          help: name a snapshot file, or the data dir of a member, which has `member/snap/db` in it
+        ");
         let db = folder.path().join("member/snap/db");
         std::fs::create_dir_all(db.parent().unwrap()).unwrap();
         std::fs::write(&db, b"").unwrap();

@@ -19,8 +19,8 @@ use crate::places::Places;
 use crate::profile::Profile;
 use crate::report::Answer;
 use crate::rpc::Cluster;
-use crate::subject::Subject;
 use crate::stream::panicked;
+use crate::subject::Subject;
 use crate::value::Record;
 
 /// What to do when nobody is there, where nobody said where to look.

@@ -19,6 +19,7 @@ crate::args! {
 
 /// What a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each call")]
 pub enum Subject {
     /// A cluster that lives.
     Cluster(Profile),
@@ -96,5 +97,52 @@ impl Fault for NotOnAFile {
 
     fn help(&self) -> Option<String> {
         Some("name a cluster; `snapshot drill` and `snapshot restore` make one out of a snapshot".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::shown;
+
+    fn resolved(flags: &[(&'static str, &str)]) -> Result<Subject> {
+        let flags = flags.iter().map(|(name, value)| (*name, Value::from(*value))).collect();
+        let places = Places::from_env("/home/me".into(), |_| None);
+        Subject::resolve(Layers { flags, env: &|_| None, shell: None }, &places)
+    }
+
+    #[test]
+    fn a_file_stands_in_place_of_a_cluster() {
+        assert_eq!(resolved(&[("db", "b.db")]).unwrap(), Subject::File("/home/me/b.db".into()));
+        assert!(matches!(resolved(&[("endpoints", "a:1")]).unwrap(), Subject::Cluster(_)));
+        let find = |name: &str| crate::catalogue::find(name).unwrap().card;
+        let file = Subject::File("/b.db".into());
+        assert!(file.suits(&find("member list")).is_ok());
+        let errors = [
+            resolved(&[("db", "b.db"), ("endpoints", "a:1")]).map(drop).unwrap_err(),
+            resolved(&[("db", "")]).map(drop).unwrap_err(),
+            file.suits(&find("member remove")).unwrap_err(),
+        ];
+        insta::assert_snapshot!(shown(errors), @"
+        invalid_argument (db): the argument db is given together with a setting of a cluster
+          help: give one of them: a file is read without any cluster
+        invalid_argument (db): the argument db is an empty path
+          help: give a file or folder
+        not_on_a_file (db): member remove needs a cluster, and this is the file /b.db
+          help: name a cluster; `snapshot drill` and `snapshot restore` make one out of a snapshot
+        ");
+    }
+
+    #[test]
+    fn a_cluster_is_asked_where_the_call_is_about_one() {
+        let args = |live| [("live", Value::Bool(live))].into_iter().collect::<Record>();
+        let asked = |target: Target, live| target.is_asked(&args(live));
+        assert!(
+            asked(Target::Cluster, false)
+                && asked(Target::ClusterOrFile, false)
+                && asked(Target::ClusterIf("live"), true)
+        );
+        assert!(!asked(Target::ClusterIf("live"), false) && !asked(Target::Nothing, true));
+        assert!(!Target::ClusterIf("live").is_asked(&Record::new()));
     }
 }

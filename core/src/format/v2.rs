@@ -19,9 +19,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::member::Member;
 use super::snap::Flaw;
 use crate::id::MemberId;
+use crate::member::Member;
 
 /// What the old store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -105,7 +105,8 @@ impl Node {
         let mut role = Role { name: name.to_owned(), permissions: Vec::new() };
         for permission in answer.perm {
             let access = u64::try_from(permission.perm_type).ok().and_then(Access::of);
-            let access = access.ok_or_else(|| self.nonsense(format!("a permission of the kind {}", permission.perm_type)))?;
+            let access =
+                access.ok_or_else(|| self.nonsense(format!("a permission of the kind {}", permission.perm_type)))?;
             role.permissions.push(Permission { access, key: permission.key, range_end: permission.range_end });
         }
         Ok(role)

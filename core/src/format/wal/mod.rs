@@ -11,7 +11,7 @@ mod request;
 mod segment;
 mod summary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use flaw::Flaw;
 pub use item::{Change, ChangeKind, Entry, EntryKind, HardState, Item, Metadata, Snapshot, metadata_of};

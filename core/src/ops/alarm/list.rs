@@ -58,7 +58,8 @@ impl Operation for AlarmList {
             }
         };
         let named = |id: MemberId| members.iter().find(|member| member.id == id && member.started());
-        let row = |a: &Alarm| Row { member_id: a.member_id, name: named(a.member_id).map(Member::label), alarm: a.kind };
+        let row =
+            |a: &Alarm| Row { member_id: a.member_id, name: named(a.member_id).map(Member::label), alarm: a.kind };
         Ok(alarms.iter().map(row).collect())
     }
 }

@@ -118,10 +118,7 @@ impl Operation for WalList {
         effect: Effect::Reads,
         capability: Capability::Read,
         target: Target::Nothing,
-        examples: &[Example {
-            about: "Look at a member's log",
-            args: &[("folder", Sample::Text("/var/lib/etcd"))],
-        }],
+        examples: &[Example { about: "Look at a member's log", args: &[("folder", Sample::Text("/var/lib/etcd"))] }],
     };
     type Args = Args;
     type Report = Listed;

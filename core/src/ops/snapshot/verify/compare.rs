@@ -15,9 +15,9 @@ use crate::ops::hash::{BOUND, compare};
 
 /// What is compared: how far a store goes, and from where on.
 #[derive(Clone, Copy)]
-struct Reach {
-    newest: i64,
-    compacted: Option<i64>,
+pub(super) struct Reach {
+    pub(super) newest: i64,
+    pub(super) compacted: Option<i64>,
 }
 
 impl From<&Span> for Reach {
@@ -28,7 +28,7 @@ impl From<&Span> for Reach {
 
 impl Reach {
     /// Returns the revision at which both can be hashed, and the compaction that both are to be taken for.
-    fn common(self, other: Reach) -> (i64, Option<i64>) {
+    pub(super) fn common(self, other: Reach) -> (i64, Option<i64>) {
         (self.newest.min(other.newest), self.compacted.max(other.compacted))
     }
 }
@@ -69,7 +69,8 @@ pub(super) async fn with_cluster(ctx: &Context<'_>, file: &Path, span: &Span) ->
         Err(error) if error.code() == "compacted" => return Ok(apart(name, revision, None)),
         report => report?,
     };
-    let mut told = report.members.iter().filter_map(|row| Some((row.hash?, row.compact_revision.map(|revision| revision.0))));
+    let mut told =
+        report.members.iter().filter_map(|row| Some((row.hash?, row.compact_revision.map(|revision| revision.0))));
     let Some((hash, compacted)) = told.next() else { return Ok(unknown(name, &report.reason)) };
     let theirs = Reach { newest, compacted };
     match compacted {
@@ -84,9 +85,11 @@ pub(super) async fn with_cluster(ctx: &Context<'_>, file: &Path, span: &Span) ->
     Ok(judged(name, ours, theirs, revision, own.hash == hash))
 }
 
-fn judged(name: &str, ours: Reach, theirs: Reach, revision: i64, same: bool) -> Finding {
+pub(super) fn judged(name: &str, ours: Reach, theirs: Reach, revision: i64, same: bool) -> Finding {
     if !same {
-        let message = format!("at revision {revision} it differs from {name}: it is another cluster's, or their histories parted");
+        let message = format!(
+            "at revision {revision} it differs from {name}: it is another cluster's, or their histories parted"
+        );
         let remedy = "do not restore it over that cluster; `snapshot diff` shows what differs";
         return finding(Severity::Error, "other_history", message, remedy);
     }
@@ -99,18 +102,29 @@ fn judged(name: &str, ours: Reach, theirs: Reach, revision: i64, same: bool) -> 
         }
         (_, 1..) => {
             let message = format!("{history}, and is {ahead} revisions ahead");
-            finding(Severity::Warning, "ahead", message, "the other one lacks changes that were made: find out why before you restore it")
+            finding(
+                Severity::Warning,
+                "ahead",
+                message,
+                "the other one lacks changes that were made: find out why before you restore it",
+            )
         }
         _ => finding(Severity::Info, "same_history", format!("{history}, which is the newest of both"), ""),
     }
 }
 
-fn apart(name: &str, revision: i64, compacted: Option<i64>) -> Finding {
+pub(super) fn apart(name: &str, revision: i64, compacted: Option<i64>) -> Finding {
     let to = compacted.map_or_else(String::new, |compacted| format!(" to revision {compacted}"));
-    let message = format!("it cannot be compared with {name}: they have revision {revision} in common, and one is compacted{to}");
+    let message =
+        format!("it cannot be compared with {name}: they have revision {revision} in common, and one is compacted{to}");
     finding(Severity::Info, "not_comparable", message, "a newer snapshot can be compared")
 }
 
-fn unknown(name: &str, why: &str) -> Finding {
-    finding(Severity::Warning, "not_comparable", format!("it cannot be compared with {name}: {why}"), "`health` shows how its members are")
+pub(super) fn unknown(name: &str, why: &str) -> Finding {
+    finding(
+        Severity::Warning,
+        "not_comparable",
+        format!("it cannot be compared with {name}: {why}"),
+        "`health` shows how its members are",
+    )
 }

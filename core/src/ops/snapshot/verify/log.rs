@@ -44,7 +44,8 @@ pub(super) fn findings(folder: &Path, wal_dir: Option<&Path>, records: &Records)
         found.push(of_problem(if torn { Severity::Info } else { Severity::Error }, problem));
     }
     found.extend(order(records, &summary, snap.as_ref(), &member.join("snap")));
-    if records.applied.storage_version.as_deref().and_then(Version::parse).is_none_or(|version| version < WITHOUT_SNAP) {
+    if records.applied.storage_version.as_deref().and_then(Version::parse).is_none_or(|version| version < WITHOUT_SNAP)
+    {
         found.extend(old_store(records, &summary, snap.as_ref(), &wal_dir)?);
     }
     Ok(found)
@@ -75,7 +76,7 @@ fn newest_snap(folder: &Path) -> (Option<Snap>, Vec<Finding>) {
 }
 
 /// Checks that database, log and `.snap` file follow each other.
-fn order(records: &Records, log: &Summary, snap: Option<&Snap>, folder: &Path) -> Vec<Finding> {
+pub(super) fn order(records: &Records, log: &Summary, snap: Option<&Snap>, folder: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
     let applied = records.applied.consistent_index.unwrap_or(0);
     let last = log.last.max(log.valid_snapshot().map(|snapshot| snapshot.index)).unwrap_or(0);
@@ -87,8 +88,10 @@ fn order(records: &Records, log: &Summary, snap: Option<&Snap>, folder: &Path) -
     }
     let behind = snap.filter(|snap| snap.index > applied);
     if let Some(snap) = behind.filter(|snap| !folder.join(format!("{:016x}.snap.db", snap.index)).exists()) {
-        let message = format!("its .snap file is of entry {}, and the database has applied entry {applied} only", snap.index);
-        let remedy = "etcd does not start with it: replace the member with `member replace`, or restore from a snapshot";
+        let message =
+            format!("its .snap file is of entry {}, and the database has applied entry {applied} only", snap.index);
+        let remedy =
+            "etcd does not start with it: replace the member with `member replace`, or restore from a snapshot";
         found.push(finding(Severity::Error, "database_behind", message, remedy));
     }
     if let Some(term) = records.applied.term.filter(|term| *term > log.hard_state.term) {
@@ -101,7 +104,7 @@ fn order(records: &Records, log: &Summary, snap: Option<&Snap>, folder: &Path) -
 
 /// Compares the members of the database with those of the old store, by which etcd went up to 3.5, and looks for what keeps 3.6 from
 /// starting.
-fn old_store(records: &Records, log: &Summary, snap: Option<&Snap>, wal_dir: &Path) -> Result<Vec<Finding>> {
+pub(super) fn old_store(records: &Records, log: &Summary, snap: Option<&Snap>, wal_dir: &Path) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     let parse = |snap: &Snap| OldStore::parse(&snap.store).map_err(|flaw| Problem::new(Place::default(), flaw));
     let store = match snap.map(parse).transpose() {
@@ -119,7 +122,8 @@ fn old_store(records: &Records, log: &Summary, snap: Option<&Snap>, wal_dir: &Pa
     if !whole {
         return Ok(found);
     }
-    let mut expected: BTreeSet<MemberId> = store.iter().flat_map(|store| &store.members).map(|member| member.id).collect();
+    let mut expected: BTreeSet<MemberId> =
+        store.iter().flat_map(|store| &store.members).map(|member| member.id).collect();
     let after = snap.map_or(0, |snap| snap.index);
     let upto = records.applied.consistent_index.unwrap_or(0);
     for (kind, member) in changes(wal_dir, after, upto)? {

@@ -3,6 +3,8 @@
 mod compare;
 mod log;
 mod records;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

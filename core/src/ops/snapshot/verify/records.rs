@@ -19,7 +19,8 @@ const NEWEST: Version = Version::new(3, 7, 0);
 /// Looks at the records of a file.
 pub(super) fn findings(checked: &Checked) -> Vec<Finding> {
     let records = &checked.records;
-    let parts = [buckets(checked), compactions(checked), alarms(records), users(records), members(records), versions(records)];
+    let parts =
+        [buckets(checked), compactions(checked), alarms(records), users(records), members(records), versions(records)];
     parts.concat()
 }
 
@@ -28,7 +29,12 @@ fn buckets(checked: &Checked) -> Vec<Finding> {
     let mut found = Vec::new();
     if !has("key") {
         let message = "it has no bucket `key`, in which etcd keeps its keys".to_owned();
-        found.push(finding(Severity::Error, "store_missing", message, "this is no database of etcd's; use another file"));
+        found.push(finding(
+            Severity::Error,
+            "store_missing",
+            message,
+            "this is no database of etcd's; use another file",
+        ));
     }
     let missing: Vec<_> = BUCKETS.into_iter().filter(|name| *name != "key" && !has(name)).collect();
     if !missing.is_empty() {
@@ -70,7 +76,9 @@ fn alarms(records: &Records) -> Vec<Finding> {
         let whose = records.members.iter().find(|member| member.id == alarm.member_id);
         let whose = whose.map_or_else(|| format!("{}, which is no member of it", alarm.member_id), Member::label);
         let kind = alarm.kind;
-        let message = format!("the alarm {kind} of {whose} is raised in it, and a cluster that is restored from it begins with it");
+        let message = format!(
+            "the alarm {kind} of {whose} is raised in it, and a cluster that is restored from it begins with it"
+        );
         let remedy = "restore it with scrub_alarms, or disarm it afterwards with `alarm disarm`";
         finding(Severity::Warning, "alarm_raised", message, remedy)
     });
@@ -81,7 +89,8 @@ fn users(records: &Records) -> Vec<Finding> {
     let mut found = Vec::new();
     let root = records.users.iter().find(|user| user.name == "root");
     if records.auth_enabled == Some(true) && !root.is_some_and(|root| root.roles.iter().any(|role| role == "root")) {
-        let message = "users have to log in, and there is no user root with the role root, so nobody can change that".to_owned();
+        let message =
+            "users have to log in, and there is no user root with the role root, so nobody can change that".to_owned();
         let remedy = "use another backup, or the password of a user who may do what is needed";
         found.push(finding(Severity::Warning, "root_missing", message, remedy));
     }
@@ -89,7 +98,8 @@ fn users(records: &Records) -> Vec<Finding> {
     for user in &records.users {
         let missing: Vec<_> = user.roles.iter().filter(|role| !known(role)).map(|role| escape_word(role)).collect();
         if !missing.is_empty() {
-            let message = format!("the user {} has roles that are not in it: {}", escape_word(&user.name), missing.join(", "));
+            let message =
+                format!("the user {} has roles that are not in it: {}", escape_word(&user.name), missing.join(", "));
             let remedy = "after a restore, grant the user roles that there are";
             found.push(finding(Severity::Warning, "role_missing", message, remedy));
         }
@@ -101,7 +111,12 @@ fn members(records: &Records) -> Vec<Finding> {
     let mut found = Vec::new();
     if records.members.is_empty() {
         let message = "it has no members".to_owned();
-        found.push(finding(Severity::Info, "members_missing", message, "`snapshot restore` writes them anew in any case"));
+        found.push(finding(
+            Severity::Info,
+            "members_missing",
+            message,
+            "`snapshot restore` writes them anew in any case",
+        ));
     }
     let removed: BTreeSet<&MemberId> = records.removed.iter().collect();
     for member in records.members.iter().filter(|member| removed.contains(&member.id)) {
@@ -114,9 +129,16 @@ fn members(records: &Records) -> Vec<Finding> {
 
 fn versions(records: &Records) -> Vec<Finding> {
     let mut found = Vec::new();
-    let newest = |text: &&String| Version::parse(text).is_none_or(|version| (version.major, version.minor) > (NEWEST.major, NEWEST.minor));
+    let newest = |text: &&String| {
+        Version::parse(text).is_none_or(|version| (version.major, version.minor) > (NEWEST.major, NEWEST.minor))
+    };
     for version in [&records.applied.storage_version, &records.cluster_version].into_iter().flatten().filter(newest) {
-        let message = format!("it is for etcd {}, and etcd is known here up to {}.{}", escape_word(version), NEWEST.major, NEWEST.minor);
+        let message = format!(
+            "it is for etcd {}, and etcd is known here up to {}.{}",
+            escape_word(version),
+            NEWEST.major,
+            NEWEST.minor
+        );
         let remedy = "use an etcdsh that knows that version; this one may not see all that matters";
         found.push(finding(Severity::Warning, "version_unknown", message, remedy));
     }
@@ -127,4 +149,3 @@ fn versions(records: &Records) -> Vec<Finding> {
     }
     found
 }
-
