@@ -23,4 +23,5 @@ pub mod snap;
 mod tests;
 pub mod trailer;
 pub mod v2;
+pub mod view;
 pub mod wal;
