@@ -12,6 +12,7 @@
 pub mod ahead;
 pub mod bolt;
 pub mod check;
+pub mod diff;
 pub mod figures;
 pub mod hashkv;
 pub mod leases;

@@ -16,8 +16,8 @@ pub use prints::Prints;
 #[cfg(test)]
 pub(crate) use row::tests as row_tests;
 pub use row::{Change, Flaw, KeyValue, Rev};
-pub(in crate::format) use rows::Store;
 pub use rows::each_row;
+pub(in crate::format) use rows::{Rows, Store, StoreRow};
 pub use span::Span;
 
 /// The name of the bucket.

@@ -48,6 +48,17 @@ pub struct Wanted {
     pub keys_only: bool,
 }
 
+impl Wanted {
+    /// All keys that begin in the same way.
+    pub fn below(prefix: &[u8]) -> Self {
+        let mut end = prefix.to_vec();
+        // The first key behind them: what cannot be counted up is left out.
+        while end.pop_if(|last| *last == u8::MAX).is_some() {}
+        let end = end.last_mut().map(|last| *last += 1).map(|()| end);
+        Wanted { start: prefix.to_vec(), end, ..Wanted::default() }
+    }
+}
+
 /// A key that lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -165,7 +176,12 @@ impl<'i> View<'i> {
         let mut smallest = Smallest::new(from, self.wanted.end.clone(), self.most, self.budget);
         if self.is_first {
             let (image, mut span) = (self.image, self.span);
-            reading(image, |gate| self.pass(Some(gate), &mut smallest, &mut span))?;
+            // Who knows which keys alone are wanted has read the file before.
+            if self.only.is_some() {
+                self.pass(None, &mut smallest, &mut span)?;
+            } else {
+                reading(image, |gate| self.pass(Some(gate), &mut smallest, &mut span))?;
+            }
             if let Some(asked) = self.wanted.revision {
                 span.refuse_future(asked).map_err(|flaw| Problem::new(image.place(), flaw))?;
             }
