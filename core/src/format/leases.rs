@@ -135,7 +135,7 @@ mod tests {
             let image = Image::open(&file.path).unwrap();
             let live = model.at(i64::MAX);
             let of = |id: i64| live.values().filter(|item| item.lease == id).count() as u64;
-            let expected: Vec<_> = (1..=5).map(|id| (LeaseId(id), 60, id as i64, of(id as i64))).collect();
+            let expected: Vec<_> = (1..=5).map(|id: i64| (LeaseId(id.cast_unsigned()), 60, id, of(id))).collect();
             let keys = expected.iter().map(|lease| lease.3).sum();
             let all = Leases { leases: 5, keys, strays: of(6) + of(7) };
             for (most, room) in [(1, 64), (2, 256), (MOST, 1 << 20)] {

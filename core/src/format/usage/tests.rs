@@ -6,9 +6,12 @@ use crate::format::bolt::tests::{Dice, on_disk};
 use crate::format::mvcc::Rev;
 use crate::format::tests::model::{Model, flipped};
 
+/// Each prefix with its usage and the size of its largest key.
+type Told = BTreeMap<Vec<u8>, (Usage, u64)>;
+
 /// What the model says: each prefix with its usage and the size of its largest key, and the sizes of all keys.
-fn expected(model: &Model, grouping: &Grouping) -> (BTreeMap<Vec<u8>, (Usage, u64)>, Vec<u64>) {
-    let mut folders: BTreeMap<Vec<u8>, (Usage, u64)> = BTreeMap::new();
+fn expected(model: &Model, grouping: &Grouping) -> (Told, Vec<u64>) {
+    let mut folders = Told::new();
     let mut newest = BTreeMap::new();
     for made in &model.made {
         let (key, value) = made.row();
@@ -53,7 +56,7 @@ fn usage_is_that_of_the_model_in_any_number_of_readings() {
                 let largest = folder.largest.as_ref().map_or(0, |big| big.size);
                 (folder.prefix.clone(), (folder.usage, largest))
             });
-            assert_eq!(told.collect::<BTreeMap<_, _>>(), folders);
+            assert_eq!(told.collect::<Told>(), folders);
             let mut total = Usage::default();
             folders.values().for_each(|(usage, _)| total.add(usage));
             assert_eq!((found.total, found.rest), (total, None));

@@ -14,9 +14,7 @@ mod smallest;
 #[cfg(test)]
 mod tests;
 
-use std::collections::btree_map::IntoIter;
-
-use self::smallest::{Newest, Smallest};
+use self::smallest::{Found, Newest, Smallest};
 use super::ahead::{Gate, reading};
 use super::bolt::{Image, Window};
 use super::figures::compactions;
@@ -89,7 +87,7 @@ pub struct View<'i> {
     is_first: bool,
     /// Where the next walk begins; `None` is behind all keys.
     next: Option<Vec<u8>>,
-    found: IntoIter<Box<[u8]>, Newest>,
+    found: Found,
     window: Window,
 }
 
@@ -111,7 +109,7 @@ impl<'i> View<'i> {
         let left = wanted.limit.unwrap_or(u64::MAX);
         let most = usize::try_from(left).unwrap_or(usize::MAX).max(FEWEST);
         let next = Some(wanted.start.clone());
-        let (found, window) = (IntoIter::default(), Window::default());
+        let (found, window) = (Found::default(), Window::default());
         Ok(View { image, wanted, only, budget, most, left, span, is_first: true, next, found, window })
     }
 
@@ -136,13 +134,14 @@ impl<'i> View<'i> {
             let value = if self.wanted.keys_only { 0 } else { newest.length as usize };
             bytes = bytes.saturating_add(smallest::room(&key)).saturating_add(value);
             self.left -= 1;
-            page.push((key, newest, None));
+            page.push((newest, newest.item(key)));
         }
         if !self.wanted.keys_only {
             self.fetch(&mut page)?;
         }
         self.image.unchanged()?;
-        Ok(Some(page.into_iter().map(item).collect()).filter(|page: &Vec<Item>| !page.is_empty()))
+        let page: Vec<Item> = page.into_iter().map(|(_, item)| item).collect();
+        Ok(Some(page).filter(|page| !page.is_empty()))
     }
 
     /// Returns whether there are keys behind those that were read, which a limit holds back.
@@ -219,10 +218,10 @@ impl<'i> View<'i> {
     }
 
     /// Reads the values of a page, in the order in which they lie in the file.
-    fn fetch(&mut self, page: &mut [(Box<[u8]>, Newest, Option<Vec<u8>>)]) -> Result<()> {
+    fn fetch(&mut self, page: &mut [(Newest, Item)]) -> Result<()> {
         let mut page: Vec<_> = page.iter_mut().collect();
-        page.sort_unstable_by_key(|(_, newest, _)| newest.offset);
-        for (key, newest, value) in page {
+        page.sort_unstable_by_key(|(newest, _)| newest.offset);
+        for (newest, item) in page {
             let place = || self.image.place().at(newest.offset);
             if self.image.control().is_stopped() {
                 return Err(Problem::new(place(), FileFlaw::Stopped));
@@ -231,17 +230,12 @@ impl<'i> View<'i> {
             let pair = KeyValue::read(self.window.bytes().get(range).unwrap_or_default());
             // What was read before was a sound row of this key.
             match pair {
-                Ok(pair) if pair.key == &**key && newest.is(&pair) => *value = Some(pair.value.to_vec()),
+                Ok(pair) if pair.key == item.key && newest.is(&pair) => item.value = Some(pair.value.to_vec()),
                 _ => return Err(Problem::new(place(), FileFlaw::Changed)),
             }
         }
         Ok(())
     }
-}
-
-fn item((key, newest, value): (Box<[u8]>, Newest, Option<Vec<u8>>)) -> Item {
-    let Newest { version, created, modified, lease, .. } = newest;
-    Item { key: key.into(), value, version, created, modified, lease }
 }
 
 /// Hands out the keys of a store at a revision page by page, until `take` answers that it wants no more. Returns the revisions that

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::IntoIter;
 
+use super::Item;
 use crate::format::bolt::Row;
 use crate::format::mvcc::KeyValue;
 
@@ -32,12 +33,21 @@ impl Newest {
         Newest { offset: row.offset, length, version, created, modified, lease }
     }
 
+    /// Returns the key as it is told, yet without its value.
+    pub(super) fn item(&self, key: Box<[u8]>) -> Item {
+        let Newest { version, created, modified, lease, .. } = *self;
+        Item { key: key.into(), value: None, version, created, modified, lease }
+    }
+
     /// Returns whether a value says the same.
     pub(super) fn is(&self, pair: &KeyValue<'_>) -> bool {
         let other = (pair.version, pair.created, pair.modified, pair.lease);
         (self.version, self.created, self.modified, self.lease) == other
     }
 }
+
+/// Keys in order, with their newest rows.
+pub(super) type Found = IntoIter<Box<[u8]>, Newest>;
 
 /// The smallest keys of a range.
 pub(super) struct Smallest {
@@ -83,7 +93,7 @@ impl Smallest {
     }
 
     /// Returns the keys in order, and where to go on behind them.
-    pub(super) fn end(self) -> (IntoIter<Box<[u8]>, Newest>, Option<Vec<u8>>) {
+    pub(super) fn end(self) -> (Found, Option<Vec<u8>>) {
         (self.keys.into_iter(), self.end.filter(|_| self.is_cut))
     }
 }
