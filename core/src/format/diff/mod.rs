@@ -6,7 +6,7 @@
 //! to do with each other, all keys of both sides are. The keys of a cluster come in order already, so that it needs the second half
 //! only.
 //!
-//! Memory: 8 bytes for each key that may differ, up to 8 MB; 20 MB for the keys of each side and 2 values; and about 200 bytes and its
+//! Memory: 8 bytes for each key that may differ, up to 8 MB; 20 MB for the keys of each side, a page of 4 MB and a value; and about 200 bytes and its
 //! name for each of at most 100,000 prefixes.
 
 mod join;
