@@ -12,9 +12,12 @@
 pub mod ahead;
 pub mod bolt;
 pub mod check;
+pub mod diff;
 pub mod figures;
 pub mod hashkv;
+pub mod leases;
 pub mod mvcc;
+pub mod prefix;
 pub mod problem;
 pub mod proto;
 pub mod schema;
@@ -22,5 +25,7 @@ pub mod snap;
 #[cfg(test)]
 mod tests;
 pub mod trailer;
+pub mod usage;
 pub mod v2;
+pub mod view;
 pub mod wal;

@@ -7,6 +7,7 @@
     reason = "what a test cannot go on without ends it"
 )]
 
+mod algorithms;
 mod arguments;
 mod auth;
 mod boundaries;

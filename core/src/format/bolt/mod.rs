@@ -29,3 +29,4 @@ pub use image::{Image, Stamp};
 pub use meta::{BadMeta, Meta, Metas};
 pub use survey::{Shape, Visit, survey};
 pub use walk::{Row, Walk};
+pub(in crate::format) use window::Window;

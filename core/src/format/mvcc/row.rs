@@ -120,7 +120,7 @@ impl std::fmt::Display for Rev {
 }
 
 /// The key of a row: which change it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Change {
     /// Its revision.
     pub rev: Rev,
@@ -229,21 +229,35 @@ pub(crate) mod tests {
         [&main.to_be_bytes()[..], b"_", &sub.to_be_bytes(), mark].concat()
     }
 
-    /// Writes the value of a row as etcd does: fields that are zero are left out. Numbers and lengths are below 128.
+    /// Writes the value of a row as etcd does: fields that are zero are left out.
     pub(crate) fn row_value(pair: &KeyValue<'_>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let numbers = [(0x10, pair.created), (0x18, pair.modified), (0x20, pair.version)];
-        bytes.extend([&[0x0a, pair.key.len() as u8], pair.key].concat());
-        for (tag, number) in numbers.into_iter().filter(|(_, number)| *number != 0) {
-            bytes.extend([tag, number as u8]);
+        let mut bytes = vec![0x0a];
+        varint(&mut bytes, pair.key.len() as u64);
+        bytes.extend(pair.key);
+        let numbers = [(0x10, pair.created), (0x18, pair.modified), (0x20, pair.version), (0x30, pair.lease)];
+        let mut numbers = numbers.into_iter().filter(|(_, number)| *number != 0).peekable();
+        while let Some((tag, number)) = numbers.next_if(|(tag, _)| *tag < 0x2a) {
+            bytes.push(tag);
+            varint(&mut bytes, number as u64);
         }
         if !pair.value.is_empty() {
-            bytes.extend([&[0x2a, pair.value.len() as u8], pair.value].concat());
+            bytes.push(0x2a);
+            varint(&mut bytes, pair.value.len() as u64);
+            bytes.extend(pair.value);
         }
-        if pair.lease != 0 {
-            bytes.extend([0x30, pair.lease as u8]);
+        if let Some((tag, number)) = numbers.next() {
+            bytes.push(tag);
+            varint(&mut bytes, number as u64);
         }
         bytes
+    }
+
+    fn varint(bytes: &mut Vec<u8>, mut number: u64) {
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
     }
 
     #[test]
