@@ -11,6 +11,9 @@ use crate::event::Event;
 use crate::format::ahead::Control;
 use crate::format::bolt::Image;
 use crate::format::problem;
+use crate::ops::keys::about_revision;
+use crate::report::Row;
+use crate::stream::Rows;
 use crate::units::Bytes;
 use crate::wait;
 
@@ -32,7 +35,15 @@ pub fn database(path: &Path) -> Result<PathBuf> {
 }
 
 /// Ends the reading of a file when it goes.
-struct Stopping(Arc<Control>);
+#[derive(Default)]
+pub(crate) struct Stopping(Arc<Control>);
+
+impl Stopping {
+    /// Returns what is ended then.
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for Stopping {
     fn drop(&mut self) {
@@ -52,8 +63,8 @@ pub(crate) async fn read<T: Send + 'static>(
 ) -> Result<T> {
     let path = database(path).map_err(|error| error.for_argument(argument))?;
     let (what, total) = (format!("reading {}", name(&path)), path.metadata().map_or(0, |meta| meta.len()));
-    let stopping = Stopping(Arc::default());
-    let control = Arc::clone(&stopping.0);
+    let stopping = Stopping::default();
+    let control = stopping.control();
     let mut working = tokio::task::spawn_blocking(move || work(&Image::open_with(&path, control)?));
     let worked = loop {
         tokio::select! {
@@ -65,7 +76,36 @@ pub(crate) async fn read<T: Send + 'static>(
             }
         }
     };
-    worked.map_err(|problem| Error::from(problem).for_argument(argument))
+    worked.map_err(|problem| of(argument, problem))
+}
+
+/// Says which argument a problem is about: the file, unless it is the revision that was asked for.
+fn of(argument: &'static str, problem: problem::Problem) -> Error {
+    about_revision(problem.into()).for_argument(argument)
+}
+
+/// Where rows go while a file is read. It answers whether more of them are wanted.
+pub(crate) type Take<'t, T> = &'t mut (dyn FnMut(Vec<T>) -> bool + Send);
+
+/// Reads rows out of a file, which the argument of this name gave.
+///
+/// # Errors
+/// What goes wrong before the first page.
+pub(crate) async fn rows<T: Row + Send + 'static>(
+    ctx: &Context<'_>,
+    argument: &'static str,
+    path: &Path,
+    work: impl FnOnce(&Image, Take<'_, T>) -> problem::Result<()> + Send + 'static,
+) -> Result<Rows<T>> {
+    let path = database(path).map_err(|error| error.for_argument(argument))?;
+    ctx.rows(move |pages| async move {
+        let stopping = Stopping::default();
+        let control = stopping.control();
+        let read = move || work(&Image::open_with(&path, control)?, &mut |page| pages.send_blocking(page));
+        let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
+        read.map_err(|problem| of(argument, problem))
+    })
+    .await
 }
 
 fn name(path: &Path) -> String {

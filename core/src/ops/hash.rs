@@ -12,6 +12,7 @@ use crate::change::view::{ClusterView, Failure, MemberView};
 use crate::change::{Depth, observe};
 use crate::context::{Context, Source};
 use crate::error::{Error, Result};
+use crate::format::bolt::Image;
 use crate::format::hashkv::hashkv;
 use crate::id::{MemberId, Revision};
 use crate::operation::Operation;
@@ -123,8 +124,8 @@ impl Operation for Hash {
 
 /// Hashes the store of a file.
 async fn of_file(ctx: &Context<'_>, path: &Path, revision: Option<Revision>) -> Result<HashReport> {
-    let hash = at_rest::read(ctx, "db", path, move |image| hashkv(image, revision.map(|revision| revision.0), None));
-    let hash = hash.await.map_err(about_revision)?;
+    let hash = move |image: &Image| hashkv(image, revision.map(|revision| revision.0), None);
+    let hash = at_rest::read(ctx, "db", path, hash).await?;
     let row = Row {
         member_id: None,
         name: Some(path.file_name().unwrap_or_default().to_string_lossy().into_owned()),

@@ -218,6 +218,24 @@ impl<'v> KeyValue<'v> {
     }
 }
 
+impl KeyValue<'_> {
+    /// Returns how many bytes etcd writes for it.
+    pub fn length(&self) -> u64 {
+        let number = |number: i64| if number == 0 { 0 } else { 1 + varint_length(number.cast_unsigned()) };
+        let text = |text: &[u8]| match text.len() as u64 {
+            0 => 0,
+            length => 1 + varint_length(length) + length,
+        };
+        let numbers = number(self.created) + number(self.modified) + number(self.version) + number(self.lease);
+        text(self.key) + text(self.value) + numbers
+    }
+}
+
+/// Returns how many bytes a number takes in a message, seven bits in each.
+fn varint_length(number: u64) -> u64 {
+    u64::from((u64::BITS - (number | 1).leading_zeros()).div_ceil(7))
+}
+
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of tests are small")]
 pub(crate) mod tests {
@@ -279,6 +297,15 @@ pub(crate) mod tests {
     #[case(b"\0\0\0\0\0\0\0\x4d_\xff\0\0\0\0\0\0\0")]
     fn what_is_no_revision_is_refused(#[case] key: &[u8]) {
         assert!(Change::read(key).is_err());
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_message() {
+        for pair in [GOOD, KeyValue::default(), KeyValue { lease: 0, value: b"", ..GOOD }] {
+            let written = if pair.key.is_empty() { Vec::new() } else { row_value(&pair) };
+            assert_eq!(pair.length(), written.len() as u64, "{pair:?}");
+        }
+        assert_eq!([0, 127, 128, 1 << 14, u64::MAX].map(varint_length), [1, 1, 2, 3, 10]);
     }
 
     const GOOD: KeyValue<'_> = KeyValue { key: b"a", created: 5, modified: 7, version: 2, value: b"v", lease: 9 };

@@ -7,6 +7,7 @@
 //! 780,000. Memory: what [`Keys`] takes, and about 200 bytes and its name for each of at most 100,000 prefixes.
 
 mod largest;
+mod live;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use super::prefix::{Grouping, Groups};
 use super::problem::Result;
 
 pub use largest::Big;
+pub use live::Live;
 
 /// How large a store is, or a part of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::{Fault, Result};
 use crate::format::check::{self, Checked, check};
+use crate::format::leases::leases;
 use crate::format::problem::Problem;
 use crate::id::Revision;
 use crate::member::Member;
@@ -136,6 +137,10 @@ impl Operation for SnapshotVerify {
             let mut checked = check(image)?;
             let mut findings = pages(std::mem::take(&mut checked.findings), &checked);
             findings.extend(records::findings(&checked));
+            let sound = findings.iter().all(|finding| finding.severity != Severity::Error);
+            if sound && checked.figures.as_ref().is_some_and(|figures| figures.leased > 0) {
+                findings.extend(records::strays(leases(image, |_| true)?.strays));
+            }
             if let Some(folder) = folder {
                 findings.extend(log::findings(&folder, wal_dir.as_deref(), &checked.records)?);
             }

@@ -149,3 +149,11 @@ fn versions(records: &Records) -> Vec<Finding> {
     }
     found
 }
+
+/// Tells of keys that live and are bound to leases which are not there.
+pub(super) fn strays(count: u64) -> Option<Finding> {
+    let message = format!("{count} keys live that are bound to leases which are not in it, so they would never expire");
+    let remedy =
+        "etcd makes no such file by itself; look at the keys with `keys` and db, and delete those that should be gone";
+    (count > 0).then(|| finding(Severity::Warning, "lease_missing", message, remedy))
+}

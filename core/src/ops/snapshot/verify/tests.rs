@@ -84,6 +84,8 @@ fn records_that_surprise_are_told() {
     warning downgrade_under_way: a downgrade to 3.5.0 was under way
       remedy: a cluster that is restored from it goes on with it; `downgrade cancel` ends it
     ");
+    insta::assert_snapshot!(told(&records::strays(3).into_iter().collect::<Vec<_>>()), @"");
+    assert!(records::strays(0).is_none());
     let empty = checked(&[("meta", vec![])]);
     insta::assert_snapshot!(told(&records::findings(&empty)), @"
     error store_missing: it has no bucket `key`, in which etcd keeps its keys
