@@ -121,7 +121,7 @@ impl Model {
 pub(crate) fn flipped(bytes: &[u8], seed: u64, mut look: impl FnMut(&crate::format::bolt::Image)) {
     let file = crate::format::bolt::tests::on_disk(bytes);
     let mut dice = Dice::new(seed);
-    for _ in 0..500 {
+    for _ in 0..250 {
         let mut any = || (dice.below(bytes.len()), dice.below(256).to_le_bytes()[0]);
         let before = file.replace(&[any(), any(), any()]);
         if let Ok(image) = crate::format::bolt::Image::open(&file.path) {

@@ -7,7 +7,7 @@
 //!
 //! The row that `--bump-revision` makes is of a key without a name, which no request to etcd can ask for. It is left out.
 //!
-//! Memory: 40 MB for keys and 8 MB for those that are being sorted, and a page of 4 MB and one value.
+//! Memory: 32 MB for keys and 8 MB for those that are being sorted, and a page of 4 MB and one value.
 
 mod history;
 mod smallest;
@@ -24,7 +24,7 @@ use super::problem::{FileFlaw, Problem, Result};
 pub use history::rows_of;
 
 /// How much memory the keys of one walk may take.
-const BUDGET: usize = 40 << 20;
+const BUDGET: usize = 32 << 20;
 /// How much a page of keys with their values may take, beside its last value.
 const PAGE: usize = 4 << 20;
 /// How many keys the first walk keeps for the smallest limit. Each further walk keeps four times as many: keys that turn out to be
