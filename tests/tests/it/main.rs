@@ -9,6 +9,7 @@
 
 mod algorithms;
 mod arguments;
+mod at_rest;
 mod auth;
 mod boundaries;
 mod can;
