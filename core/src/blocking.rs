@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::card::{Effect, Target};
+use crate::card::Effect;
 use crate::change::stopped::too_late;
 use crate::context::{Context, HookFn};
 use crate::error::{Error, Interrupted, Result, Sent};
@@ -20,6 +20,7 @@ use crate::profile::Profile;
 use crate::report::Answer;
 use crate::rpc::Cluster;
 use crate::stream::panicked;
+use crate::subject::Subject;
 use crate::value::Record;
 
 /// What to do when nobody is there, where nobody said where to look.
@@ -37,8 +38,8 @@ pub struct Call<'a> {
     pub entry: &'a Entry,
     /// With what.
     pub args: Record,
-    /// On which cluster; needed when the card's target is a cluster.
-    pub profile: Option<Profile>,
+    /// About what; needed when the card's target is something.
+    pub subject: Option<Subject>,
     /// For whom.
     pub places: &'a Places,
     /// The callbacks that `Value::Hook` in the arguments refers to.
@@ -67,14 +68,17 @@ impl Driver {
     /// # Errors
     /// What the operation failed with.
     pub fn call(&self, call: Call<'_>) -> Result<Answer> {
-        let Call { entry, args, profile, places, hooks, events, cancel } = call;
-        let cluster = match (entry.card.target, profile) {
-            (Target::Cluster, Some(profile)) => Some(self.cluster(profile)?),
-            _ => None,
+        let Call { entry, args, subject, places, hooks, events, cancel } = call;
+        let subject = subject.filter(|_| entry.card.target.is_asked(&args));
+        subject.iter().try_for_each(|subject| subject.suits(&entry.card))?;
+        let (cluster, file) = match subject {
+            Some(Subject::Cluster(profile)) => (Some(self.cluster(profile)?), None),
+            Some(Subject::File(path)) => (None, Some(path)),
+            None => (None, None),
         };
         let assumed = cluster.as_ref().is_some_and(|cluster| cluster.profile().assumed);
         let answer = self.block_on(async {
-            let ctx = Context { cluster, places, cancel: cancel.clone(), hooks, events, memory: None };
+            let ctx = Context { cluster, file, places, cancel: cancel.clone(), hooks, events, memory: None };
             let work = AssertUnwindSafe(entry.run(&ctx, args)).catch_unwind();
             let done = if entry.card.effect == Effect::Reads {
                 tokio::select! {

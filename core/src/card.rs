@@ -66,6 +66,10 @@ crate::choice! {
 pub enum Target {
     /// A live cluster.
     Cluster,
+    /// A live cluster, or a file with the data of one.
+    ClusterOrFile,
+    /// Its arguments, and a live cluster where the switch of this name is given.
+    ClusterIf(&'static str),
     /// Nothing but its arguments.
     Nothing,
 }

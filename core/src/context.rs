@@ -1,5 +1,6 @@
 //! What every call carries: the cluster it is about, the caller's folders, and the ways back to the caller while it runs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,22 @@ use crate::stream::{Pages, Rows};
 use crate::units::Hook;
 use crate::value::{Value, to_value};
 
+/// What a reading operation reads.
+pub(crate) enum Source<'c> {
+    /// A cluster that lives.
+    Cluster(&'c Arc<Cluster>),
+    /// A snapshot, or the data dir of a member that is stopped.
+    File(&'c Path),
+}
+
 /// A callback of the caller's.
 pub type HookFn<'a> = Box<dyn Fn(Value) -> Result<Value> + 'a>;
 
 /// The context of one call.
 pub struct Context<'a> {
     pub(crate) cluster: Option<Arc<Cluster>>,
+    /// The file that the call is about in place of a cluster.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) places: &'a Places,
     pub(crate) cancel: CancellationToken,
     pub(crate) hooks: &'a [HookFn<'a>],
@@ -34,7 +45,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Makes the context of work that is about no cluster, for whoever uses parts of core without an operation.
     pub fn without_cluster(places: &'a Places, events: &'a dyn Fn(&Event), cancel: &Cancel) -> Self {
-        Context { cluster: None, places, cancel: cancel.clone(), hooks: &[], events, memory: None }
+        Context { cluster: None, file: None, places, cancel: cancel.clone(), hooks: &[], events, memory: None }
     }
 }
 
@@ -45,6 +56,17 @@ impl Context<'_> {
     /// The operation's card has no cluster as its target: a mistake of ours.
     pub fn cluster(&self) -> Result<&Arc<Cluster>> {
         self.cluster.as_ref().ok_or_else(|| NoCluster.into())
+    }
+
+    /// Returns what the call reads: the cluster, or the file in its place.
+    ///
+    /// # Errors
+    /// The operation's card has neither as its target: a mistake of ours.
+    pub(crate) fn source(&self) -> Result<Source<'_>> {
+        match &self.file {
+            Some(path) => Ok(Source::File(path)),
+            None => self.cluster().map(Source::Cluster),
+        }
     }
 
     /// Returns the folders of the caller.
@@ -60,13 +82,15 @@ impl Context<'_> {
     /// Returns this for going on with an interrupted run.
     pub(crate) fn resuming(&self, memory: Memory) -> Context<'_> {
         let (cluster, cancel) = (self.cluster.clone(), self.cancel.clone());
-        Context { cluster, places: self.places, cancel, hooks: self.hooks, events: self.events, memory: Some(memory) }
+        let memory = Some(memory);
+        Context { cluster, file: None, places: self.places, cancel, hooks: self.hooks, events: self.events, memory }
     }
 
     /// Returns this for work that is brought to its end whatever happens, because what it leaves in between is worse.
     pub(crate) fn to_its_end(&self) -> Context<'_> {
         let (cluster, memory) = (self.cluster.clone(), self.memory.clone());
-        Context { cluster, places: self.places, cancel: Cancel::new(), hooks: self.hooks, events: self.events, memory }
+        let cancel = Cancel::new();
+        Context { cluster, file: None, places: self.places, cancel, hooks: self.hooks, events: self.events, memory }
     }
 
     /// Returns the token that Ctrl-C cancels. A changing operation looks at it between its steps.

@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the protocol of a plugin; a front end prints")]
 
 pub mod args;
+pub mod at_rest;
 pub mod blocking;
 pub mod card;
 pub mod catalogue;
@@ -33,6 +34,7 @@ pub mod rpc;
 pub mod rule;
 pub mod sandbox;
 pub mod stream;
+pub mod subject;
 #[cfg(test)]
 mod tests;
 pub mod units;

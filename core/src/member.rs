@@ -117,10 +117,15 @@ pub enum NoSuchMember {
     },
 }
 
+impl NoSuchMember {
+    /// Its code, for whoever goes another way when there is none.
+    pub(crate) const UNKNOWN: &str = "member_not_found";
+}
+
 impl Fault for NoSuchMember {
     fn code(&self) -> &'static str {
         match self {
-            NoSuchMember::Unknown { .. } => "member_not_found",
+            NoSuchMember::Unknown { .. } => Self::UNKNOWN,
             NoSuchMember::Ambiguous { .. } => "member_ambiguous",
         }
     }

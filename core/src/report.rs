@@ -147,7 +147,7 @@ macro_rules! record {
         impl $crate::report::Row for $name {
             const COLUMNS: &'static [$crate::report::Column] = &[
                 $( $crate::report::Column {
-                    name: stringify!($field),
+                    name: $crate::report::column_name(stringify!($field)),
                     doc: concat!($($doc),*),
                     kind: <$type as $crate::args::Typed>::KIND,
                     optional: $crate::report::nullable(<$type as $crate::args::Typed>::KIND, <$type as $crate::args::Typed>::OPTIONAL),
@@ -159,6 +159,15 @@ macro_rules! record {
             const KIND: $crate::args::Kind = $crate::args::Kind::Record(<$name as $crate::report::Row>::COLUMNS);
         }
     };
+}
+
+/// Returns the name of a column without the mark of a field that is named like a word of Rust.
+#[doc(hidden)]
+pub const fn column_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
 }
 
 /// Says whether a column may be null. Switches and lists may be left out as arguments, but as columns they always have a value.

@@ -37,6 +37,11 @@ impl<T> Pages<T> {
     pub async fn send(&self, page: Vec<T>) -> Result<()> {
         self.0.send(Message::Page(page)).await.map_err(|_| Interrupted.into())
     }
+
+    /// Sends a page from a thread that may wait, and says whether the reader is still there.
+    pub fn send_blocking(&self, page: Vec<T>) -> bool {
+        self.0.blocking_send(Message::Page(page)).is_ok()
+    }
 }
 
 impl<T: Send + 'static> Rows<T> {

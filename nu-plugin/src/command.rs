@@ -2,10 +2,10 @@
 
 use etcdsh_core::args::Kind;
 use etcdsh_core::blocking::Call;
-use etcdsh_core::card::Target;
 use etcdsh_core::context::{Cancel, HookFn};
 use etcdsh_core::error::{Error, Result};
 use etcdsh_core::operation::Entry;
+use etcdsh_core::subject::Subject;
 use nu_plugin::{DynamicCompletionCall, EngineInterface, EvaluatedCall, PluginCommand};
 use nu_protocol::engine::{ArgType, Closure};
 use nu_protocol::{
@@ -51,22 +51,21 @@ impl OpCommand {
         let interrupts = listen(engine, &cancel)?;
         let Given { args, flags, hooks } = read(self.entry, call, spans)?;
         let shell = Shell::new(engine)?;
-        let profile = match self.entry.card.target {
-            Target::Cluster => {
-                let usable = shell.profile(flags).and_then(|profile| {
+        let subject = self.entry.card.target.is_asked(&args).then(|| {
+            let usable = shell.subject(flags).and_then(|subject| {
+                if let Subject::Cluster(profile) = &subject {
                     plugin.driver()?.cluster(profile.clone())?;
-                    Ok(profile)
-                });
-                Some(usable.inspect_err(|_| spans.of_connection())?)
-            }
-            Target::Nothing => None,
-        };
+                }
+                Ok(subject)
+            });
+            usable.inspect_err(|_| spans.of_connection())
+        });
         let notices = Notices::new();
         let hooks: Vec<HookFn<'_>> = hooks.iter().map(|closure| hook(engine, closure, &notices)).collect();
         let answer = plugin.driver()?.call(Call {
             entry: self.entry,
             args,
-            profile,
+            subject: subject.transpose()?,
             places: &shell.places,
             hooks: &hooks,
             events: &|event| notices.show(event),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use etcdsh_core::error::{Error, Fault, Result};
 use etcdsh_core::places::Places;
 use etcdsh_core::profile::{self, Layers, Profile};
+use etcdsh_core::subject::Subject;
 use etcdsh_core::value::{Record, Value};
 use nu_plugin::EngineInterface;
 use nu_protocol::{ShellError, Value as NuValue};
@@ -36,6 +37,15 @@ impl<'a> Shell<'a> {
     pub fn profile(&self, flags: Record) -> Result<Profile> {
         let env = |name: &str| variable(self.engine, name);
         profile::resolve(Layers { flags, env: &env, shell: self.config()? }, &self.places)
+    }
+
+    /// Decides which cluster or file is meant.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, with the place it stands in.
+    pub fn subject(&self, flags: Record) -> Result<Subject> {
+        let env = |name: &str| variable(self.engine, name);
+        Subject::resolve(Layers { flags, env: &env, shell: self.config()? }, &self.places)
     }
 
     /// Returns `$env.config.plugins.etcd`.

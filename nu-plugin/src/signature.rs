@@ -1,9 +1,7 @@
 //! How a card looks to Nushell: flags, types, help.
 
-use etcdsh_core::args::{Args, Kind, Param};
-use etcdsh_core::card::Target;
+use etcdsh_core::args::{Kind, Param};
 use etcdsh_core::operation::Entry;
-use etcdsh_core::profile::Settings;
 use etcdsh_core::report::{Column, Shape};
 use nu_protocol::{Category, Completion, Flag, PositionalArg, Signature, Span, SyntaxShape, Type};
 
@@ -24,10 +22,9 @@ pub fn category() -> Category {
     Category::Custom("etcd".to_owned())
 }
 
-/// Returns the parameters of a command: its own, and the connection's where it talks to a cluster.
+/// Returns the parameters of a command: its own, and those that say what it is about.
 pub fn params(entry: &Entry) -> impl Iterator<Item = &'static Param> {
-    let connection = if entry.card.target == Target::Cluster { Settings::PARAMS } else { &[] };
-    entry.all_params().chain(connection)
+    entry.all_params().chain(entry.card.target.params())
 }
 
 /// Builds the signature of an operation.

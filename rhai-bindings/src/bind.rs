@@ -72,14 +72,11 @@ fn perform(
     let args = arguments(entry, given, &mut hooks)?;
     let hooks = hooks.into_inner();
     let hooks: Vec<HookFn<'_>> = hooks.iter().map(|callback| hook(ctx, entry, callback)).collect();
-    let profile = match entry.card.target {
-        etcdsh_core::card::Target::Cluster => Some(cluster.profile()?),
-        etcdsh_core::card::Target::Nothing => None,
-    };
+    let subject = entry.card.target.is_asked(&args).then(|| cluster.subject()).transpose()?;
     let answer = session.driver()?.call(Call {
         entry,
         args,
-        profile,
+        subject,
         places: &session.setup.places,
         hooks: &hooks,
         events: &*session.setup.events,

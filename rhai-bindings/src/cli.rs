@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
-use etcdsh_core::args::{Args as _, Kind};
-use etcdsh_core::card::Capability;
+use etcdsh_core::args::Kind;
+use etcdsh_core::card::{Capability, Target};
 use etcdsh_core::error::suggest;
-use etcdsh_core::profile::Settings;
 use etcdsh_core::value::{Record, Value};
 
 use crate::session::Grants;
@@ -109,7 +108,7 @@ pub struct Connection(pub Record);
 
 impl Args for Connection {
     fn augment_args(command: Command) -> Command {
-        let flags = Settings::PARAMS.iter().map(|param| {
+        let flags = Target::ClusterOrFile.params().map(|param| {
             let long = param.name.replace('_', "-");
             let value = match param.kind {
                 Kind::Path => "FILE",
@@ -142,7 +141,7 @@ impl FromArgMatches for Connection {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for param in Settings::PARAMS {
+        for param in Target::ClusterOrFile.params() {
             let Some(given) = matches.get_many::<String>(param.name) else { continue };
             let mut given: Vec<_> = given.map(|text| Value::Text(text.clone())).collect();
             let value = if matches!(param.kind, Kind::List(_)) { Value::List(given) } else { given.remove(0) };

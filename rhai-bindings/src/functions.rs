@@ -25,11 +25,20 @@ etcdsh_core::args! {
     ) {}
 }
 
+etcdsh_core::args! {
+    /// What `open_db` takes.
+    pub struct Open(
+        /// The snapshot, or the data dir of a member that is stopped.
+        path: std::path::PathBuf,
+    ) {}
+}
+
 /// Returns what a function takes, of the catalogue's or of ours, with its words. `connect` takes its settings in a map alone,
 /// or a name.
 pub fn takes(function: &str) -> Option<(&'static str, Takes)> {
     match function {
         "connect" => Some(("connect", Takes::of::<Settings>())),
+        "open_db" => Some(("open_db", Takes::of::<Open>())),
         "run" => Some(("run", Takes::of::<command::Options>())),
         "sleep" => Some(("sleep", Takes::of::<Span>())),
         _ => {
@@ -42,6 +51,7 @@ pub fn takes(function: &str) -> Option<(&'static str, Takes)> {
 /// Teaches an engine the functions.
 pub fn register(engine: &mut Engine, session: &Arc<Session>) {
     connect(engine, session);
+    open_db(engine, session);
     sleep(engine, session);
     exit(engine);
     now(engine);
@@ -64,8 +74,23 @@ fn connect(engine: &mut Engine, session: &Arc<Session>) {
         });
 }
 
+fn open_db(engine: &mut Engine, session: &Arc<Session>) {
+    let shared = Arc::clone(session);
+    FuncRegistration::new("open_db")
+        .with_params_info(["path: string", "Cluster"])
+        .with_comments(["/// Returns the handle of a file in place of a cluster: a snapshot, or the data dir of a member that is\n\
+                         /// stopped. It has the same methods; those that need a cluster refuse it. The file is read, and never\n\
+                         /// written to.\n///\n\
+                         /// # Example\n/// ```rhai\n/// let db = open_db(\"backup.db\");\n/// print(db.member_list());\n/// ```"])
+        .with_volatility(true)
+        .register_into_engine(engine, move |ctx: NativeCallContext<'_>, path: Dynamic| -> Thrown<Cluster> {
+            let open = |path| Ok(Cluster::named(&shared, shared.named([("db", Hooks::default().take("path", path)?)].into_iter().collect())?));
+            open(path).map_err(|error: etcdsh_core::Error| throw(error, &shared, Some(&ctx)))
+        });
+}
+
 fn open(session: &Arc<Session>, which: Dynamic) -> Result<Cluster> {
-    Ok(Cluster::named(session, session.named_profile(settings(Hooks::default().take("profile", which)?)?)?))
+    Ok(Cluster::named(session, session.named(settings(Hooks::default().take("profile", which)?)?)?))
 }
 
 /// Reads what `connect` was given.

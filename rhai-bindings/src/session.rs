@@ -10,7 +10,8 @@ use etcdsh_core::blocking::Driver;
 use etcdsh_core::card::Capability;
 use etcdsh_core::event::Event;
 use etcdsh_core::places::Places;
-use etcdsh_core::profile::{Layers, Profile, resolve};
+use etcdsh_core::profile::Layers;
+use etcdsh_core::subject::Subject;
 use etcdsh_core::units::escape;
 use etcdsh_core::value::Record;
 
@@ -109,22 +110,22 @@ impl Session {
         }
     }
 
-    /// Decides which cluster the ambient `etcd` means.
+    /// Decides which cluster or file the ambient `etcd` means.
     ///
     /// # Errors
     /// A setting that is unknown or does not fit, with the layer it stands in.
-    pub fn ambient_profile(&self) -> Result<Profile> {
+    pub fn ambient(&self) -> Result<Subject> {
         let layers = Layers { flags: self.setup.flags.clone(), env: &self.setup.env, shell: None };
-        resolve(layers, &self.setup.places)
+        Subject::resolve(layers, &self.setup.places)
     }
 
-    /// Decides which cluster a script names itself. The caller's environment and flags have no part in that: the script must
+    /// Decides which cluster or file a script names itself. The caller's environment and flags have no part in that: the script must
     /// reach the same cluster from every shell.
     ///
     /// # Errors
     /// A setting that is unknown or does not fit, with the layer it stands in.
-    pub fn named_profile(&self, settings: Record) -> Result<Profile> {
-        resolve(Layers { flags: settings, env: &|_| None, shell: None }, &self.setup.places)
+    pub fn named(&self, settings: Record) -> Result<Subject> {
+        Subject::resolve(Layers { flags: settings, env: &|_| None, shell: None }, &self.setup.places)
     }
 }
 

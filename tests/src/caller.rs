@@ -6,9 +6,11 @@ use etcdsh_core::blocking::Call;
 use etcdsh_core::context::{Cancel, HookFn};
 use etcdsh_core::error::Result;
 use etcdsh_core::event::Event;
+use etcdsh_core::operation::Entry;
 use etcdsh_core::places::Places;
 use etcdsh_core::profile::{Layers, Profile, resolve};
 use etcdsh_core::report::Answer;
+use etcdsh_core::subject::Subject;
 use etcdsh_core::value::{Record, Value};
 
 use crate::cluster::{driver, json};
@@ -72,10 +74,24 @@ impl Caller {
         hooks: &[HookFn<'h>],
         cancel: Cancel,
     ) -> Result<Value> {
+        let subject = Some(Subject::Cluster(profile.clone()));
+        self.ask(name, |entry| Call { entry, args, subject, places: &self.places, hooks, events, cancel })
+    }
+
+    /// Runs an operation on a file in place of a cluster, and returns its answer as JSON.
+    ///
+    /// # Errors
+    /// What the operation failed with.
+    pub fn call_on(&self, file: &Path, name: &str, args: serde_json::Value) -> Result<serde_json::Value> {
+        let (args, subject) = (record(args), Some(Subject::File(file.to_owned())));
+        let (places, cancel) = (&self.places, Cancel::new());
+        let answer = self.ask(name, |entry| Call { entry, args, subject, places, hooks: &[], events: &|_| {}, cancel });
+        answer.map(|value| json(&value))
+    }
+
+    fn ask<'c>(&self, name: &str, call: impl FnOnce(&'static Entry) -> Call<'c>) -> Result<Value> {
         let entry = etcdsh_core::catalogue::find(name).unwrap_or_else(|| panic!("there is no operation {name:?}"));
-        let profile = Some(profile.clone());
-        let call = Call { entry, args, profile, places: &self.places, hooks, events, cancel };
-        match driver().call(call)? {
+        match driver().call(call(entry))? {
             Answer::Value(value) => Ok(value),
             Answer::Stream(stream) => Ok(Value::List(stream.collect::<Result<Vec<_>>>()?)),
         }

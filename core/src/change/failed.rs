@@ -51,6 +51,24 @@ impl Fault for OtherCluster {
     }
 }
 
+/// Somebody else has gone on with the run while the right to do so was waited for.
+#[derive(Debug, thiserror::Error)]
+#[error("the run {run} was gone on with meanwhile, by the run {by}")]
+pub(crate) struct AlreadyResumed {
+    pub(crate) run: String,
+    pub(crate) by: String,
+}
+
+impl Fault for AlreadyResumed {
+    fn code(&self) -> &'static str {
+        "already_resumed"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(format!("`change show {}` says how that went; if something is left to do, resume it", self.by))
+    }
+}
+
 /// The file for the snapshot is there already, and no run that this one goes on with has written it.
 #[derive(Debug, thiserror::Error)]
 #[error("{} exists already", path.display())]

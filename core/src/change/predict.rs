@@ -128,6 +128,8 @@ impl ClusterView {
             Action::StopMember { id, name } => {
                 next = next.without(*id);
                 next.on_host(name, |host| host.process = Process::Stopped);
+                // A member that is renamed is known on its host by both names.
+                next.where_data_are(*id, |host| host.process = Process::Stopped);
             }
             Action::SetDataAside { name, .. } => next.on_host(name, |host| host.data = Data::None),
             Action::StartMember { name, peer_urls } => next.start(name, peer_urls),
@@ -177,6 +179,13 @@ impl ClusterView {
             && let Some(host) = seen.iter_mut().find(|host| host.view.name == name)
         {
             change(&mut host.view);
+        }
+    }
+
+    fn where_data_are(&mut self, id: MemberId, change: impl Fn(&mut HostView)) {
+        if let Hosting::Drivers(seen) = &mut self.hosting {
+            let views = seen.iter_mut().map(|host| &mut host.view);
+            views.filter(|host| matches!(host.data, Data::Of { member, .. } if member == id)).for_each(change);
         }
     }
 

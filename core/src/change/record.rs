@@ -204,14 +204,16 @@ pub fn unreadable(state: &Path) -> Vec<String> {
 pub fn runs(state: &Path) -> Vec<RunRecord> {
     let mut runs: Vec<_> = journals(state).filter_map(|path| RunRecord::read(&path)).collect();
     runs.sort_by(|a, b| (&b.started, &b.id).cmp(&(&a.started, &a.id)));
-    let finished: Vec<String> =
-        runs.iter().filter(|run| run.state == RunState::Done).filter_map(|run| run.resumes.clone()).collect();
-    let mut over = finished;
-    // A run that went on with another, and was gone on with itself, settles both.
-    while let Some(id) = over.pop() {
-        if let Some(run) = runs.iter_mut().find(|run| run.id == id && run.state != RunState::Done) {
-            run.state = RunState::Resumed;
-            over.extend(run.resumes.clone());
+    // A run that is being gone on with goes on too, and one that was gone on with to the end is over.
+    for (of, becomes) in [(RunState::Running, RunState::Running), (RunState::Done, RunState::Resumed)] {
+        let with = |run: &&RunRecord| run.state == of;
+        let mut before: Vec<String> = runs.iter().filter(with).filter_map(|run| run.resumes.clone()).collect();
+        // A run that went on with another, and was gone on with itself, settles both.
+        while let Some(id) = before.pop() {
+            if let Some(run) = runs.iter_mut().find(|run| run.id == id && run.state != RunState::Done) {
+                run.state = becomes;
+                before.extend(run.resumes.clone());
+            }
         }
     }
     runs
@@ -244,6 +246,16 @@ pub fn find(state: &Path, wanted: &str) -> Result<RunRecord> {
         }
         _ => Err(NoSuchRun::Several { wanted: wanted.to_owned() }.into()),
     }
+}
+
+/// Returns the run that went on last with a run, or that run itself: it knows what both have done.
+pub fn last_of(state: &Path, run: RunRecord) -> RunRecord {
+    let (mut last, all) = (run, runs(state));
+    // The newest one is first; no run goes on with one that is newer.
+    while let Some(next) = all.iter().find(|next| next.resumes.as_ref() == Some(&last.id)) {
+        last = next.clone();
+    }
+    last
 }
 
 /// No run is meant, or more than one.
@@ -340,6 +352,22 @@ pub(in crate::change) mod tests {
         let run = find(state, "ccc").unwrap();
         assert_eq!((run.planned.len(), run.allow.as_slice()), (2, ["quorum_at_risk".to_owned()].as_slice()));
         assert_eq!(run.steps[1].result["freed"], 5);
+    }
+
+    #[test]
+    fn a_run_that_is_gone_on_with_goes_on_and_its_last_run_knows_all() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path();
+        journal(state, "a", "", &[INTENT]);
+        journal(state, "bb", "a", &[INTENT]);
+        journal(state, "ccc", "bb", &[ALREADY]);
+        journal(state, "dddd", "", &[]);
+        let last = |id: &str| last_of(state, find(state, id).unwrap()).id;
+        assert_eq!(["a", "bb", "ccc", "dddd"].map(last), ["ccc", "ccc", "ccc", "dddd"]);
+        let held = std::fs::File::open(folder(state).join("ccc.jsonl")).unwrap();
+        held.lock().unwrap();
+        let states = ["a", "bb", "ccc", "dddd"].map(|id| find(state, id).unwrap().state);
+        assert_eq!(states, [RunState::Running, RunState::Running, RunState::Running, RunState::Interrupted]);
     }
 
     #[test]

@@ -109,6 +109,15 @@ pub fn beside<T>(image: &Image, length: u64, work: impl FnOnce(&Gate) -> T) -> (
     })
 }
 
+/// Does some work on a file while the file is read from front to back.
+///
+/// # Errors
+/// Those of the reading, and those of the work.
+pub(super) fn reading<T>(image: &Image, work: impl FnOnce(&Gate) -> Result<T>) -> Result<T> {
+    let (sum, worked) = beside(image, image.meta().length(), work);
+    sum.and(worked)
+}
+
 /// The first bytes of a file in order.
 pub(super) struct Front<'i> {
     image: &'i Image,

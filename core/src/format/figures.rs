@@ -21,6 +21,8 @@ pub struct Figures {
     pub keys: u64,
     /// How many rows the store has: one for each change that is not compacted away.
     pub changes: u64,
+    /// How many of those are bound to a lease.
+    pub leased: u64,
     /// How many rows all buckets have, which is what etcdutl counted up to 3.5.
     pub rows: u64,
     /// The length of the data in bytes; the file is longer where it has a SHA-256 or room for growth.
@@ -66,6 +68,7 @@ pub(super) struct Tally {
     hash: u32,
     rows: u64,
     changes: u64,
+    leased: u64,
     live: Live,
     span: Span,
     records: Records,
@@ -74,17 +77,17 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(image: &Image, depth: Depth) -> Self {
         let (span, records, live) = (Span::default(), Records::default(), Live::new(image));
-        Tally { depth, hash: 0, rows: 0, changes: 0, live, span, records }
+        Tally { depth, hash: 0, rows: 0, changes: 0, leased: 0, live, span, records }
     }
 
     /// Ends the sum when all rows went by.
     pub(super) fn end(self, image: &Image, sum: &[u8]) -> Result<(Figures, Records, Span)> {
-        let Tally { hash, rows, changes, live, mut span, records, .. } = self;
+        let Tally { hash, rows, changes, leased, live, mut span, records, .. } = self;
         span.finished = records.applied.finished_compact;
         span.scheduled = records.applied.scheduled_compact;
         let revision = span.last.map_or(0, |rev| rev.main);
         let (keys, size, sha256) = (live.count(image)?, image.meta().length(), trailer::hex(sum));
-        Ok((Figures { hash, revision, keys, changes, rows, size, sha256 }, records, span))
+        Ok((Figures { hash, revision, keys, changes, leased, rows, size, sha256 }, records, span))
     }
 
     fn change(&mut self, row: &Row<'_>) -> Result<(), mvcc::Flaw> {
@@ -97,6 +100,7 @@ impl Tally {
             }
             Depth::Plausible => change.value(row.value)?,
         };
+        self.leased += u64::from(pair.lease != 0);
         self.live.row(pair.key, change.is_tombstone);
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! compaction before, whose rows are gone from its file. Source: etcd's
 //! `server/storage/mvcc/hash.go`; rule 2 since 3.4.34 and 3.5.16.
 
-use super::ahead::{Gate, beside};
+use super::ahead::{Gate, reading};
 use super::bolt::{Image, Row};
 use super::figures::compactions;
 use super::mvcc::{self, Change, Flaw, Keys, each_row};
@@ -60,7 +60,7 @@ pub fn hashkv(image: &Image, revision: Option<i64>, compacted: Option<i64>) -> R
     };
     match &kept {
         Some(_) => walk(None)?,
-        None => ahead(image, walk)?,
+        None => reading(image, |gate| walk(Some(gate)))?,
     }
     let (newest, hash) = (span.newest(), hash.crc);
     match (revision, compacted) {
@@ -71,12 +71,6 @@ pub fn hashkv(image: &Image, revision: Option<i64>, compacted: Option<i64>) -> R
             Ok(HashKv { hash, revision: revision.unwrap_or(newest), compacted, newest })
         }
     }
-}
-
-/// Does the first walk through a file while the file is read from front to back.
-fn ahead(image: &Image, walk: impl FnOnce(Option<&Gate>) -> Result<()>) -> Result<()> {
-    let (sum, walked) = beside(image, image.meta().length(), |gate| walk(Some(gate)));
-    sum.and(walked)
 }
 
 /// Which rows up to the compacted revision a compaction would leave: one bit for each row.
@@ -91,7 +85,7 @@ impl Kept {
     /// bounded amount for the keys, for which the file is read once for every two million.
     fn find(image: &Image, upto: i64, compacted: i64, mut keys: Keys<u64>) -> Result<Self> {
         let mut kept = Kept { compacted, rows: Vec::new(), any_lives: false };
-        ahead(image, |gate| kept.mark(image, gate, upto, &mut keys))?;
+        reading(image, |gate| kept.mark(image, Some(gate), upto, &mut keys))?;
         while keys.next_share() {
             kept.mark(image, None, upto, &mut keys)?;
         }

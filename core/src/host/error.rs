@@ -115,6 +115,16 @@ pub enum HostError {
         /// What else is there.
         name: String,
     },
+    /// Data that cannot be moved aside by a new name for their folder.
+    #[error("{path} on {place} {why}, so it cannot be moved aside")]
+    Unmovable {
+        /// The folder.
+        path: String,
+        /// The machine.
+        place: String,
+        /// Why.
+        why: &'static str,
+    },
     /// The process ended when it should have gone on.
     #[error("{member} ended at once ({by}){}", after(lines))]
     Ended {
@@ -177,7 +187,7 @@ impl Fault for HostError {
             HostError::Missing { .. } => "host_not_found",
             HostError::Runs { .. } => "host_state",
             HostError::Deaf { .. } => "host_start_configuration",
-            HostError::Dir { .. } | HostError::NotOnlyWal { .. } => "host_data_dir",
+            HostError::Dir { .. } | HostError::NotOnlyWal { .. } | HostError::Unmovable { .. } => "host_data_dir",
             HostError::Ended { .. } => "host_member_ended",
             HostError::Late { .. } => TimedOut::CODE,
             HostError::Interrupted { .. } => Interrupted::CODE,
@@ -203,6 +213,11 @@ impl Fault for HostError {
             }
             HostError::NotOnlyWal { .. } => {
                 "correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone".to_owned()
+            }
+            HostError::Unmovable { .. } => {
+                "etcd's folders are moved aside under another name in their place: let the profile and etcd name the folder itself, in one \
+                 that its user may write to, on a disk that works; or give `host` a closure that does it"
+                    .to_owned()
             }
             HostError::NotMoved { .. } => "move it aside by hand; delete nothing".to_owned(),
             HostError::Late { .. } => {

@@ -48,10 +48,28 @@ impl Dirs {
         Ok(())
     }
 
-    /// Holds that a WAL dir that is apart could be moved aside.
+    /// Holds that the data could be moved aside.
     pub(super) async fn may_move(&self, ctx: &Context<'_>, machine: &Machine) -> Result<()> {
-        if let Some(wal) = &self.wal {
+        let member = self.member();
+        let wal = self.wal.as_deref();
+        if let Some(wal) = wal {
             only_wal(machine, wal, names(ctx, machine, wal).await??.as_deref().unwrap_or_default())?;
+            let is_link = machine.ask(ctx, &["test", "-L", wal]).await?.code == 0;
+            // The link would be moved, and the new log would lie where the link was.
+            if is_link {
+                return Err(unmovable(machine, wal, "is a symbolic link"));
+            }
+        }
+        for path in [Some(member.as_str()), wal].into_iter().flatten() {
+            let Some(_) = names(ctx, machine, path).await?? else { continue };
+            if machine.ask(ctx, &["stat", "-c", "%m", "--", path]).await?.text().trim() == path {
+                return Err(unmovable(machine, path, "is where a disk is mounted"));
+            }
+            let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+            // A disk that has failed is often read-only from then on.
+            if machine.ask(ctx, &["test", "-w", folder]).await?.code != 0 {
+                return Err(unmovable(machine, path, "lies in a folder that cannot be written to"));
+            }
         }
         Ok(())
     }
@@ -122,6 +140,10 @@ impl Dirs {
     }
 }
 
+fn unmovable(machine: &Machine, path: &str, why: &'static str) -> crate::Error {
+    HostError::Unmovable { path: path.to_owned(), place: machine.place(), why }.into()
+}
+
 /// Returns the command that moves a folder, as long as it is the one of this number.
 fn moves<'w>(path: &'w str, inode: &'w str, aside: &'w str) -> [&'w str; 14] {
     ["find", path, "-maxdepth", "0", "-inum", inode, "-exec", "mv", "-n", "-T", "--", path, aside, ";"]
@@ -170,7 +192,12 @@ pub(super) async fn rewrite(machine: &Machine, path: &str, old: Option<&str>, ne
     if old == Some(new) {
         return Ok(());
     }
+    let real;
+    let mut path = path;
     if old.is_some() {
+        // A link stays, and what it leads to is written.
+        real = machine.act(&["readlink", "-f", "--", path]).await?.text();
+        path = real.trim_end_matches('\n');
         let stamp = chrono::Utc::now().format(STAMP);
         machine.act(&["cp", "-p", "--", path, &format!("{path}.before-{stamp}")]).await?;
         machine.act(&["cp", "-p", "--", path, &format!("{path}.part")]).await?;

@@ -1,46 +1,96 @@
 //! The manifest of a static pod, as text: the flags of etcd's command are read out of it and set in it, and everything else stays
 //! as it is, comments and order included.
 
+use std::ops::Range;
+
 use super::{StartConfiguration, flags};
 
-/// A flag in a manifest: `- --name=value`, with or without quotes.
+/// A flag in a manifest: `- --name=value`, with or without quotes, and with or without a comment behind it.
 struct Line<'l> {
     before: &'l str,
     quote: &'static str,
     flag: &'l str,
     /// None when the value does not stand behind the flag.
     value: Option<&'l str>,
+    after: &'l str,
 }
 
-fn read(line: &str) -> Option<Line<'_>> {
+/// Returns an item of a list: what stands before its text, the quote, the text, and what follows.
+fn item(line: &str) -> Option<(&str, &'static str, &str, &str)> {
     let dash = line.find("- ")?;
     let (before, rest) = line.split_at_checked(dash + 2)?;
     if !before.trim_start().starts_with("- ") {
         return None;
     }
-    let rest = rest.trim();
-    let unquoted = |quote: &'static str| Some((quote, rest.strip_prefix(quote)?.strip_suffix(quote)?));
-    let (quote, word) = unquoted("\"").or_else(|| unquoted("'")).unwrap_or(("", rest));
+    let start = rest.len() - rest.trim_start().len();
+    let (before, rest) = line.split_at_checked(before.len() + start)?;
+    for quote in ["\"", "'"] {
+        if let Some((text, after)) = rest.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
+            return Some((before, quote, text, after));
+        }
+    }
+    // A comment begins with a blank.
+    let end = [" #", "\t#"].iter().filter_map(|mark| rest.find(mark)).min().unwrap_or(rest.len());
+    let end = rest.split_at_checked(end)?.0.trim_end().len();
+    let (text, after) = rest.split_at_checked(end)?;
+    Some((before, "", text, after))
+}
+
+fn read(line: &str) -> Option<Line<'_>> {
+    let (before, quote, word, after) = item(line)?;
     let plain = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?;
     Some(match plain.split_once('=') {
-        Some((flag, value)) => Line { before, quote, flag, value: Some(value) },
-        None => Line { before, quote, flag: plain, value: None },
+        Some((flag, value)) => Line { before, quote, flag, value: Some(value), after },
+        None => Line { before, quote, flag: plain, value: None, after },
     })
+}
+
+/// Returns which lines are those of etcd's container: others in the pod have flags of their own, and may have them by the same names.
+fn container(manifest: &str) -> Range<usize> {
+    let lines: Vec<&str> = manifest.lines().collect();
+    let all = 0..lines.len();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let begins = |line: &str| line.trim_start().starts_with("- ");
+    let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let Some(head) = lines.iter().position(|line| line.trim() == "containers:") else { return all };
+    let behind = || lines.iter().enumerate().skip(head + 1).filter(|(_, line)| !says_nothing(line));
+    let Some(dash) = behind().next().filter(|(_, line)| begins(line)).map(|(_, line)| indent(line)) else { return all };
+    let over = |line: &str| indent(line) < dash || indent(line) == dash && !begins(line);
+    let end = behind().find(|(_, line)| over(line)).map_or(lines.len(), |(at, _)| at);
+    let starts = behind().filter(|(at, line)| *at < end && indent(line) == dash).map(|(at, _)| at);
+    let starts: Vec<usize> = starts.collect();
+    let ends = starts.iter().skip(1).copied().chain([end]);
+    let runs_etcd = |range: &Range<usize>| {
+        let words = |line: &str| -> bool {
+            let listed = item(line).map(|(_, _, word, _)| word);
+            let inline = line.split_once("command:").map(|(_, rest)| rest.trim_matches([' ', '[', ']']));
+            let first =
+                inline.and_then(|words| words.split(',').next()).map(|word| word.trim_matches([' ', '"', '\'']));
+            listed.into_iter().chain(first).any(|word| word == "etcd" || word.ends_with("/etcd"))
+        };
+        lines.get(range.clone()).unwrap_or_default().iter().any(|line| words(line))
+    };
+    let mut blocks = starts.iter().copied().zip(ends).map(|(start, end)| start..end);
+    blocks.find(runs_etcd).unwrap_or(all)
+}
+
+fn flags_of(manifest: &str) -> impl Iterator<Item = Line<'_>> {
+    let within = container(manifest);
+    manifest.lines().skip(within.start).take(within.len()).filter_map(read)
 }
 
 /// Returns the value of a flag of etcd's command.
 pub(super) fn value<'m>(manifest: &'m str, flag: &str) -> Option<&'m str> {
-    manifest.lines().filter_map(read).find(|line| line.flag == flag)?.value
+    flags_of(manifest).find(|line| line.flag == flag)?.value
 }
 
 /// Says why a start configuration cannot be written into a manifest, if it cannot.
 pub(super) fn unfit(manifest: &str) -> Option<String> {
-    let lines = || manifest.lines().filter_map(read);
-    if let Some(line) = lines().find(|line| line.flag == flags::CONFIG_FILE) {
+    if let Some(line) = flags_of(manifest).find(|line| line.flag == flags::CONFIG_FILE) {
         return Some(format!("its command has --{}, which wins over all flags", line.flag));
     }
     let apart = |line: &Line<'_>| line.value.is_none() && flags::FLAGS.iter().any(|(flag, _)| *flag == line.flag);
-    if let Some(line) = lines().find(apart) {
+    if let Some(line) = flags_of(manifest).find(apart) {
         return Some(format!("the value of --{} does not stand behind it as --{}=VALUE", line.flag, line.flag));
     }
     if value(manifest, ANCHOR).is_none() {
@@ -61,15 +111,16 @@ pub(super) fn with(manifest: &str, start: &StartConfiguration) -> String {
             flags::FLAGS.iter().find(|(_, own)| *own == variable).map(|(flag, _)| (*flag, value))
         })
         .collect();
+    let within = container(manifest);
     let mut lines: Vec<String> = Vec::new();
     let mut anchor = None;
-    for text in manifest.lines() {
-        let line = read(text);
+    for (at, text) in manifest.lines().enumerate() {
+        let line = read(text).filter(|_| within.contains(&at));
         let set = line.as_ref().and_then(|line| missing.iter().position(|(flag, _)| *flag == line.flag));
         match (line, set) {
-            (Some(Line { before, quote, .. }), Some(at)) => {
+            (Some(Line { before, quote, after, .. }), Some(at)) => {
                 let (flag, value) = missing.swap_remove(at);
-                lines.push(format!("{before}{quote}--{flag}={value}{quote}"));
+                lines.push(format!("{before}{quote}--{flag}={value}{quote}{after}"));
             }
             (line, _) => {
                 if let Some(line) = line.filter(|line| line.flag == ANCHOR) {
@@ -135,6 +186,60 @@ spec:
         assert_eq!(with(&once, &start()), once);
         assert!(once.ends_with('\n'));
         assert_eq!(value(&once, "data-dir"), Some("/var/lib/etcd"));
+    }
+
+    #[test]
+    fn other_containers_keep_their_flags() {
+        let pod = "spec:
+  hostNetwork: true
+  initContainers:
+  - args:
+    - --name=etcd-disk
+    - --data-dir=/scratch
+  containers:
+  - name: sidecar
+    args:
+    - --data-dir=/var/lib/backup
+  - command: [\"/usr/local/bin/etcd\"]
+    args:
+    - \"--data-dir=/var/lib/etcd\" # on the fast disk
+    - --name=infra1 # as its host
+    # a remark
+  - name: after
+    args:
+    - --name=after
+    - --data-dir=/after
+  volumes:
+  - --name=volume
+";
+        let told = |flag| value(pod, flag).unwrap();
+        assert_eq!((told("data-dir"), told("name"), unfit(pod)), ("/var/lib/etcd", "infra1", None));
+        insta::assert_snapshot!(with(pod, &start()), @r#"
+        spec:
+          hostNetwork: true
+          initContainers:
+          - args:
+            - --name=etcd-disk
+            - --data-dir=/scratch
+          containers:
+          - name: sidecar
+            args:
+            - --data-dir=/var/lib/backup
+          - command: ["/usr/local/bin/etcd"]
+            args:
+            - "--data-dir=/var/lib/etcd" # on the fast disk
+            - --initial-cluster-state=existing
+            - --initial-cluster=infra2=https://10.0.0.2:2380,infra4=https://10.0.0.1:2380
+            - --initial-advertise-peer-urls=https://10.0.0.1:2380
+            - --name=infra4 # as its host
+            # a remark
+          - name: after
+            args:
+            - --name=after
+            - --data-dir=/after
+          volumes:
+          - --name=volume
+        "#);
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Change for Compact {
 
     async fn prepare(ctx: &Context<'_>, view: &mut ClusterView, args: Args) -> Result<Args> {
         let Some(age) = args.age.filter(|_| args.revision.is_none() && args.keep.is_none()) else { return Ok(args) };
-        let found = beacon::older_than(ctx.places(), view.cluster_id, age.duration());
-        let (revision, _) = found.ok_or(AgeUnknown { age, cluster: view.cluster_id })?;
+        let found = beacon::older_than(ctx.places(), view, age.duration());
+        let revision = found.ok_or(AgeUnknown { age, cluster: view.cluster_id })?;
         Ok(Args { revision: Some(revision.0), age: None, ..args })
     }
 

@@ -1,9 +1,11 @@
 //! `get`: one key.
 
 use crate::args;
+use crate::at_rest;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::context::Context;
+use crate::context::{Context, Source};
 use crate::error::Result;
+use crate::format::view::{View, Wanted};
 use crate::operation::Operation;
 use crate::ops::keys::{Row, about_revision, at_revision, reader};
 use crate::rpc::{Consistency, RangeQuery};
@@ -34,12 +36,16 @@ impl Operation for Get {
         search: &["etcdctl", "read", "value", "fetch"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::Cluster,
+        target: Target::ClusterOrFile,
         examples: &[
             Example { about: "Read a key", args: &[("key", Sample::Text("/config/limit"))] },
             Example {
                 about: "Read a key as it was",
                 args: &[("key", Sample::Text("/config/limit")), ("revision", Sample::Int(42))],
+            },
+            Example {
+                about: "Read a key out of a snapshot",
+                args: &[("key", Sample::Text("/config/limit")), ("db", Sample::Text("backup.db"))],
             },
         ],
     };
@@ -60,7 +66,14 @@ impl Operation for Get {
             count_only: false,
             consistency: if serializable { Consistency::Serializable } else { Consistency::Linearizable },
         };
-        let cluster = ctx.cluster()?;
+        let cluster = match ctx.source()? {
+            Source::Cluster(cluster) => cluster,
+            Source::File(path) => {
+                let wanted = Wanted { end: Some([query.key.as_slice(), &[0]].concat()), ..query.at_rest(Some(1)) };
+                let page = at_rest::read(ctx, "db", path, move |image| View::new(image, wanted)?.next_page()).await?;
+                return Ok(page.unwrap_or_default().into_iter().next().map(|item| Row::new(item.into(), false)));
+            }
+        };
         let page = reader(cluster, query.consistency).await?.range(&query, cluster.deadline()).await;
         let page = page.map_err(about_revision)?;
         Ok(page.items.into_iter().next().map(|item| Row::new(item, false)))

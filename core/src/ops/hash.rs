@@ -1,6 +1,7 @@
 //! `hash`: whether all members hold the same data. One revision is hashed on all of them at once, and only hashes of the same
 //! revision and the same compaction are compared.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,15 +10,17 @@ use futures_util::future::join_all;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::view::{ClusterView, Failure, MemberView};
 use crate::change::{Depth, observe};
-use crate::context::Context;
+use crate::context::{Context, Source};
 use crate::error::{Error, Result};
+use crate::format::bolt::Image;
+use crate::format::hashkv::hashkv;
 use crate::id::{MemberId, Revision};
 use crate::operation::Operation;
 use crate::ops::keys::{about_revision, at_revision};
 use crate::rpc::Cluster;
 use crate::units::Elapsed;
 use crate::wait::{answered, sleep};
-use crate::{args, choice, record};
+use crate::{args, at_rest, choice, record};
 
 mod judge;
 #[cfg(test)]
@@ -48,9 +51,9 @@ choice! {
 record! {
     /// The hash of one member.
     pub struct Row {
-        /// The member's id, in hex.
-        member_id: MemberId,
-        /// Its name; null until it has started for the first time.
+        /// The member's id, in hex; null for a file.
+        member_id: Option<MemberId>,
+        /// Its name; null until it has started for the first time, and that of the file for a file.
         name: Option<String>,
         /// The hash of its store, as etcdctl prints it.
         hash: Option<u32>,
@@ -91,17 +94,18 @@ impl Operation for Hash {
         details: "Hashes are compared only where they are of the same revision and of stores that are compacted alike; while a \
                   compaction runs, or a member is a little behind, all are asked again. The minority is named when a majority \
                   of the voters has the same data. A learner gives no hash. Each member reads its whole store for this, which \
-                  takes seconds for each gigabyte; it goes on serving.",
+                  takes seconds for each gigabyte; it goes on serving. Of a file it is the hash that its member told.",
         search: &["etcdctl", "endpoint", "hashkv", "corruption", "consistency", "checksum", "divergence"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::Cluster,
+        target: Target::ClusterOrFile,
         examples: &[
             Example { about: "Compare the data of all members", args: &[] },
             Example {
                 about: "Compare what they had at a certain revision",
                 args: &[("revision", Sample::Int(1200)), ("wait", Sample::Text("5min"))],
             },
+            Example { about: "Hash what a snapshot holds", args: &[("db", Sample::Text("backup.db"))] },
         ],
     };
     type Args = Args;
@@ -109,12 +113,39 @@ impl Operation for Hash {
 
     async fn run(ctx: &Context<'_>, Args { revision, wait }: Args) -> Result<HashReport> {
         let revision = Some(at_revision(revision)?).filter(|revision| *revision > 0).map(Revision);
-        let cluster = ctx.cluster()?;
+        let cluster = match ctx.source()? {
+            Source::Cluster(cluster) => cluster,
+            Source::File(path) => return of_file(ctx, path, revision).await,
+        };
         let view = observe(cluster, Depth::Status).await?;
         compare(ctx, cluster, &view, revision, wait.duration()).await
     }
 }
 
+/// Hashes the store of a file.
+async fn of_file(ctx: &Context<'_>, path: &Path, revision: Option<Revision>) -> Result<HashReport> {
+    let hash = move |image: &Image| hashkv(image, revision.map(|revision| revision.0), None);
+    let hash = at_rest::read(ctx, "db", path, hash).await?;
+    let row = Row {
+        member_id: None,
+        name: Some(path.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+        hash: Some(hash.hash),
+        hash_revision: Some(Revision(hash.revision)),
+        compact_revision: hash.compacted.map(Revision),
+        comparable: false,
+        error: None,
+    };
+    Ok(HashReport {
+        verdict: Consistency::Consistent,
+        revision: Some(Revision(hash.revision)),
+        minority: Vec::new(),
+        reason: "a single file has nothing to be compared with".to_owned(),
+        members: vec![row],
+    })
+}
+
+/// How long to wait for hashes, where nobody says otherwise.
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 /// How often all members are asked at most, and how long after the first time; the pauses grow from there.
 const TRIES: u32 = 7;
 const PAUSE: Duration = Duration::from_millis(100);

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::context::Context;
+use crate::context::{Context, Source};
 use crate::error::{Error, Result};
+use crate::format::view::{Item, Wanted, view};
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
 use crate::rpc::{Cluster, Consistency, KeyValue, Node, RangeQuery, Way};
 use crate::stream::{Pages, Rows};
 use crate::units::{Bytes, Octets};
-use crate::{args, record};
+use crate::{args, at_rest, record};
 
 args! {
     /// What to read.
@@ -77,11 +78,11 @@ impl Operation for Keys {
         summary: "Read many keys, streamed, all at one revision.",
         details: "The keys come in order while they are read, so memory stays small however many there are. All of them are of \
                   one revision, that of the first page; a compaction past it while a long read is under way ends the read with \
-                  an error.",
+                  an error. The keys of a file are sorted first, which takes a reading of it for about every 400000 of them.",
         search: &["etcdctl", "range", "scan", "prefix", "dump", "list"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::Cluster,
+        target: Target::ClusterOrFile,
         examples: &[
             Example {
                 about: "Read the keys below a prefix, without their values",
@@ -91,31 +92,43 @@ impl Operation for Keys {
                 about: "Read ten keys from a certain one on",
                 args: &[("from", Sample::Text("/registry/")), ("limit", Sample::Int(10))],
             },
+            Example {
+                about: "Read the keys below a prefix out of a snapshot",
+                args: &[("prefix", Sample::Text("/registry/pods/")), ("db", Sample::Text("backup.db"))],
+            },
         ],
     };
     type Args = Args;
     type Report = Rows<Row>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Rows<Row>> {
-        let cluster = Arc::clone(ctx.cluster()?);
         let limit = match args.limit {
             Some(limit) if limit < 0 => {
                 return Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into());
             }
             limit => limit,
         };
-        let query = query(&args)?;
-        ctx.rows(move |pages| async move {
-            match (limit, query) {
-                (Some(0), _) | (_, None) => Ok(()),
-                (limit, Some(query)) => {
-                    let node = reader(&cluster, query.consistency).await?;
-                    let read = Read { cluster, node, query, left: limit, page: FIRST_PAGE, streams: true };
-                    read.all(&pages).await.map_err(about_revision)
-                }
+        let query = query(&args)?.filter(|_| limit != Some(0));
+        match (ctx.source()?, query) {
+            (_, None) => ctx.rows(async move |_| Ok(())).await,
+            (Source::File(path), Some(query)) => {
+                let wanted = query.at_rest(limit);
+                at_rest::rows(ctx, "db", path, move |image, take| {
+                    let keys_only = wanted.keys_only;
+                    let row = |item: Item| Row::new(item.into(), keys_only);
+                    view(image, wanted, |page| take(page.into_iter().map(row).collect())).map(drop)
+                })
+                .await
             }
-        })
-        .await
+            (Source::Cluster(cluster), Some(query)) => {
+                let cluster = Arc::clone(cluster);
+                ctx.rows(move |pages| async move {
+                    let mut rows = ToRows { pages, keys_only: query.keys_only };
+                    read(&cluster, query, limit, &mut rows).await.map(drop)
+                })
+                .await
+            }
+        }
     }
 }
 
@@ -126,6 +139,12 @@ pub(crate) fn at_revision(revision: Option<i64>) -> Result<i64> {
         Some(revision) if revision > 0 => Ok(revision),
         Some(_) => Err(BadArgument::invalid("revision", "must be 1 or more", "leave it out for the newest").into()),
     }
+}
+
+/// Asks for all keys that begin so, as of a revision, or the newest where it is 0.
+pub(crate) fn query_below(prefix: &[u8], revision: i64) -> RangeQuery {
+    let (key, consistency) = (if prefix.is_empty() { vec![0] } else { prefix.to_vec() }, Consistency::Linearizable);
+    RangeQuery { key, end: prefix_end(prefix), revision, limit: 0, keys_only: false, count_only: false, consistency }
 }
 
 /// Says that a server's answer is about the revision that a user gave.
@@ -160,11 +179,37 @@ fn query(args: &Args) -> Result<Option<RangeQuery>> {
     }))
 }
 
+impl RangeQuery {
+    /// Asks the same of a file.
+    pub(crate) fn at_rest(&self, limit: Option<i64>) -> Wanted {
+        Wanted {
+            revision: Some(self.revision).filter(|revision| *revision > 0),
+            start: self.key.clone(),
+            end: Some(self.end.clone()).filter(|end| end != END),
+            limit: limit.and_then(|limit| limit.try_into().ok()),
+            keys_only: self.keys_only,
+        }
+    }
+}
+
+impl From<Item> for KeyValue {
+    fn from(item: Item) -> Self {
+        KeyValue {
+            key: item.key,
+            value: item.value.unwrap_or_default(),
+            create_revision: Revision(item.created),
+            mod_revision: Revision(item.modified),
+            version: item.version,
+            lease: Some(LeaseId(item.lease.cast_unsigned())).filter(|lease| lease.0 != 0),
+        }
+    }
+}
+
 /// What etcd takes for "no end".
 const END: &[u8] = &[0];
 
 /// Returns the first key that does not begin so: the prefix with its last byte below 0xff raised by one.
-fn prefix_end(prefix: &[u8]) -> Vec<u8> {
+pub(crate) fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if let Some(next) = last.checked_add(1) {
@@ -194,6 +239,39 @@ pub(crate) async fn reader(cluster: &Arc<Cluster>, how: Consistency) -> Result<A
     cluster.any(deadline, serves).await
 }
 
+/// Where the keys go that are read.
+pub(crate) trait Take: Send {
+    /// Takes some of them.
+    fn take(&mut self, items: Vec<KeyValue>) -> impl Future<Output = Result<()>> + Send;
+}
+
+struct ToRows {
+    pages: Pages<Row>,
+    keys_only: bool,
+}
+
+impl Take for ToRows {
+    async fn take(&mut self, items: Vec<KeyValue>) -> Result<()> {
+        let keys_only = self.keys_only;
+        self.pages.send(items.into_iter().map(|item| Row::new(item, keys_only)).collect()).await
+    }
+}
+
+/// Reads keys, all of them at one revision, in the best way that the server has, and returns that revision.
+///
+/// # Errors
+/// Nobody serves the read, or nobody goes on with it.
+pub(crate) async fn read(
+    cluster: &Arc<Cluster>,
+    query: RangeQuery,
+    limit: Option<i64>,
+    take: &mut impl Take,
+) -> Result<Revision> {
+    let (cluster, node) = (Arc::clone(cluster), reader(cluster, query.consistency).await?);
+    let read = Read { cluster, node, query, left: limit, page: FIRST_PAGE, streams: true };
+    read.all(take).await.map_err(about_revision)
+}
+
 struct Read {
     cluster: Arc<Cluster>,
     node: Arc<Node>,
@@ -207,13 +285,13 @@ struct Read {
 impl Read {
     /// Reads a first page, whose revision is that of the whole, and then the rest in the best way that the server has. What
     /// breaks off is gone on with behind the last key, at the same revision, by another member.
-    async fn all(mut self, pages: &Pages<Row>) -> Result<()> {
+    async fn all(mut self, take: &mut impl Take) -> Result<Revision> {
         let mut failed_at = None;
         loop {
             let way = if self.streams && self.query.revision > 0 { Way::Stream } else { Way::Page };
-            match self.some(way, pages).await {
+            match self.some(way, take).await {
                 Ok(true) => {}
-                Ok(false) => return Ok(()),
+                Ok(false) => return Ok(Revision(self.query.revision)),
                 Err(error) if way == Way::Stream && error.code() == "unsupported" => self.streams = false,
                 Err(error) if error.retryable() && self.query.revision > 0 => {
                     // Where nothing came since it failed last, and not even a small page does, nothing will.
@@ -230,7 +308,7 @@ impl Read {
     }
 
     /// Reads one page, or the rest as a stream, and says whether there is more to read behind it.
-    async fn some(&mut self, way: Way, pages: &Pages<Row>) -> Result<bool> {
+    async fn some(&mut self, way: Way, take: &mut impl Take) -> Result<bool> {
         let most = match way {
             Way::Page => Some(self.page),
             Way::Stream => None,
@@ -260,8 +338,7 @@ impl Read {
             }
             count += here;
             bytes += part.items.iter().map(|item| item.key.len() + item.value.len() + PER_KEY).sum::<usize>();
-            let keys_only = self.query.keys_only;
-            pages.send(part.items.into_iter().map(|item| Row::new(item, keys_only)).collect()).await?;
+            take.take(part.items).await?;
         }
         if way == Way::Page {
             let each = i64::try_from(bytes).unwrap_or(i64::MAX) / count.max(1);

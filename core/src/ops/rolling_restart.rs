@@ -82,6 +82,10 @@ pub(crate) fn order<'v>(view: &'v ClusterView, wanted: Option<&[MemberRef]>) -> 
     if let Some(wanted) = wanted {
         let ids = wanted.iter().map(|member| Ok(find(view, member)?.member.id)).collect::<Result<Vec<_>>>();
         let ids = ids.map_err(|error| error.for_argument("members"))?;
+        if let Some(id) = ids.iter().find(|id| !members.iter().any(|m| m.member.id == **id)) {
+            let help = "leave it out: `member replace` starts it where it was added to take a place";
+            return Err(BadArgument::invalid("members", format!("names {id}, which has never started"), help).into());
+        }
         members.retain(|m| ids.contains(&m.member.id));
     }
     let leader = view.leader().map(|m| m.member.id);
@@ -138,9 +142,9 @@ mod tests {
         let ordered: Vec<_> = order(&view, None).unwrap().into_iter().map(|m| m.member.name.as_str()).collect();
         assert_eq!(ordered, ["infra1"]);
         let wrong = order(&view, Some(&[MemberRef("2".to_owned())])).map(drop).unwrap_err();
-        insta::assert_snapshot!(crate::tests::shown([wrong]), @r"
-        invalid_argument (members): the argument members names nobody who has started
-          help: `member list` shows which members have started
+        insta::assert_snapshot!(crate::tests::shown([wrong]), @"
+        invalid_argument (members): the argument members names 2, which has never started
+          help: leave it out: `member replace` starts it where it was added to take a place
         ");
     }
 }

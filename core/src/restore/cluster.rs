@@ -14,8 +14,8 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::url::peer_url;
 use crate::args::BadArgument;
-use crate::format::schema::Member;
 use crate::id::{ClusterId, MemberId};
+use crate::member::Member;
 
 const NAME: &str = "name";
 const CLUSTER: &str = "initial_cluster";

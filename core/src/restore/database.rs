@@ -16,7 +16,8 @@ use crate::error::Result;
 use crate::format::bolt::{Appended, Changes, Edge, Image, Pages, Row, Rows, Walk};
 use crate::format::mvcc::{self, Change, Rev, Span};
 use crate::format::problem::Problem;
-use crate::format::schema::{Alarm, Flaw, MOST, Member, Records};
+use crate::format::schema::{Flaw, MOST, Records, read_alarm};
+use crate::member::Member;
 use crate::version::Version;
 
 /// The newest version before which no version was written into the database.
@@ -71,8 +72,8 @@ pub(super) fn difference(image: &Image, cluster: &NewCluster, spec: &Spec) -> Re
         Alarms::Known | Alarms::None => {
             let all = rows(image, b"alarm", &mut |_| Ok(()))?;
             let is_member = |key: &[u8]| {
-                let alarm = Alarm::read(key).ok();
-                alarm.is_some_and(|alarm| cluster.members.iter().any(|member| member.id == alarm.member))
+                let alarm = read_alarm(key).ok();
+                alarm.is_some_and(|alarm| cluster.members.iter().any(|member| member.id == alarm.member_id))
             };
             let count = all.len();
             let kept: Rows =

@@ -14,10 +14,11 @@
 //! One form serves all versions: that of 3.5, to the byte. Source: etcd's `etcdutl/snapshot/v3_snapshot.go`.
 
 use super::{NewCluster, TERM};
-use crate::format::schema::{ConfState, Member};
+use crate::format::schema::ConfState;
 use crate::format::snap::Snap;
 use crate::format::v2;
 use crate::format::wal::{Change, ChangeKind, Entry, EntryKind, HardState, Item, Metadata, Snapshot, Writer};
+use crate::member::Member;
 
 /// The name of the first file of a log.
 pub(super) const WAL_NAME: &str = "0000000000000000-0000000000000000.wal";

@@ -1,5 +1,6 @@
 //! The wire. The only code that names etcd-client, tonic or protobuf.
 
+mod accounts;
 mod answers;
 mod auth;
 mod body;
@@ -30,6 +31,7 @@ mod types;
 mod wire;
 mod writer;
 
+pub use accounts::LiveLease;
 pub use claim::{Claims, Holder};
 pub use cluster::Cluster;
 pub use error::{Failure, RpcError};

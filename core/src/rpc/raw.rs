@@ -26,6 +26,13 @@ pub(super) struct AuthStatusResponse {
     pub(super) enabled: bool,
 }
 
+/// `AuthRoleGetRequest`; etcd-client keeps its own to itself.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RoleGetRequest {
+    #[prost(string, tag = "1")]
+    pub(super) role: String,
+}
+
 /// `RangeRequest`, with the fields that we set; etcd-client keeps its own to itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct RangeRequest {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::shown;
 use crate::change::Change;
 use crate::change::exhaustive::{State, member};
-use crate::change::failed::{NobodyToAsk, OtherCluster, OutcomeUnknown};
+use crate::change::failed::{AlreadyResumed, NobodyToAsk, OtherCluster, OutcomeUnknown};
 use crate::change::guard::check;
 use crate::change::journal::Journal;
 use crate::change::plan::Action;
@@ -227,10 +227,15 @@ fn of_what_was_begun() {
         help: None,
         sent: Sent::Maybe,
     };
-    let errors: [Error; 4] = [
+    let errors: [Error; 5] = [
         stopped(Interrupted.into()).into(),
         stopped(OutcomeUnknown { step: "remove_member", source: lost.into() }.into()).into(),
         stopped(OtherCluster { planned: ClusterId(0xa), found: ClusterId(0xb) }.into()).into(),
+        AlreadyResumed {
+            run: "20261126T031500Z-defrag-1111".to_owned(),
+            by: "20261126T031700Z-defrag-2222".to_owned(),
+        }
+        .into(),
         stopped(NobodyToAsk.into()).into(),
     ];
     let outcomes: Vec<_> = [Sent::Never, Sent::Maybe, Sent::Answered]
@@ -239,7 +244,7 @@ fn of_what_was_begun() {
         .into_iter()
         .flatten()
         .collect();
-    insta::assert_snapshot!(format!("{}{}", shown(errors), outcomes.join("\n")), @r"
+    insta::assert_snapshot!(format!("{}{}", shown(errors), outcomes.join("\n")), @"
     interrupted: member remove stopped after 1 of 2 steps
       because: interrupted
       help: run it again to go on from what is there
@@ -250,6 +255,8 @@ fn of_what_was_begun() {
     cluster_mismatch: member remove stopped after 1 of 2 steps
       because: the plan was made for cluster a, and the endpoints lead to cluster b now
       help: check the endpoints; nothing was changed on the other cluster
+    already_resumed: the run 20261126T031500Z-defrag-1111 was gone on with meanwhile, by the run 20261126T031700Z-defrag-2222
+      help: `change show 20261126T031700Z-defrag-2222` says how that went; if something is left to do, resume it
     no_quorum: member remove stopped after 1 of 2 steps
       because: no healthy voter can be asked
       help: bring voters back first; `health` names those that are down

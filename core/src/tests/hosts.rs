@@ -182,6 +182,13 @@ fn of_hosts() {
             profile: "/var/lib/etdc".to_owned(),
         },
         HostError::NotOnlyWal { path: "/fast".to_owned(), name: "infra1".to_owned(), place: place.clone() },
+        HostError::Unmovable { path: "/fast/wal".to_owned(), place: place.clone(), why: "is a symbolic link" },
+        HostError::Unmovable { path: "/fast/wal".to_owned(), place: place.clone(), why: "is where a disk is mounted" },
+        HostError::Unmovable {
+            path: "/var/lib/etcd/member".to_owned(),
+            place: place.clone(),
+            why: "lies in a folder that cannot be written to",
+        },
         ended(&[]),
         ended(&["panic: tocommit(9) is out of range [lastIndex(0)]"]),
         HostError::NotMoved {
@@ -219,6 +226,12 @@ fn of_hosts() {
       help: correct data_dir in the profile, or the host, if another member runs there
     host_data_dir: /fast on root@10.0.0.1 holds infra1, which is none of a WAL's files
       help: correct wal_dir in the profile: it is moved aside as a whole, so it has to be one member's alone
+    host_data_dir: /fast/wal on root@10.0.0.1 is a symbolic link, so it cannot be moved aside
+      help: etcd's folders are moved aside under another name in their place: let the profile and etcd name the folder itself, in one that its user may write to, on a disk that works; or give `host` a closure that does it
+    host_data_dir: /fast/wal on root@10.0.0.1 is where a disk is mounted, so it cannot be moved aside
+      help: etcd's folders are moved aside under another name in their place: let the profile and etcd name the folder itself, in one that its user may write to, on a disk that works; or give `host` a closure that does it
+    host_data_dir: /var/lib/etcd/member on root@10.0.0.1 lies in a folder that cannot be written to, so it cannot be moved aside
+      help: etcd's folders are moved aside under another name in their place: let the profile and etcd name the folder itself, in one that its user may write to, on a disk that works; or give `host` a closure that does it
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1)
     host_member_ended: infra1 ended at once (the systemd unit etcd.service on 10.0.0.1); the end of its log:
     panic: tocommit(9) is out of range [lastIndex(0)]

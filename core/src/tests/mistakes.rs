@@ -65,6 +65,24 @@ fn a_replacement_takes_nobodys_place_by_mistake() {
     invalid_argument (name): the argument name cannot be "-x"
       help: give a name without blanks, commas, equals signs, quotes and slashes, such as infra4
     "#);
+    // Two of a name: neither of them has gone.
+    let mut twins = three();
+    twins.members.iter_mut().filter(|m| m.member.id == MemberId(3)).for_each(|m| m.member.name = "infra2".to_owned());
+    let ambiguous = replaced(&twins, args("infra2")).unwrap_err();
+    // A learner that waits for its start takes the place of a voter that has gone, and here none has.
+    let mut waits = three();
+    waits.members.push(member(4, State::Unstarted, true, Some(1), 0));
+    let crate::change::Hosting::Drivers(hosts) = &mut waits.hosting else { unreachable!() };
+    hosts.push(host(4, Process::Stopped, Data::None));
+    let mut grows = args("4");
+    grows.name = Some("infra4".to_owned());
+    let grows = replaced(&waits, grows).unwrap_err();
+    insta::assert_snapshot!(shown([ambiguous, grows]), @r#"
+    member_ambiguous (member): several members are named "infra2": infra2 (3), infra2 (2)
+      help: name it by its id
+    not_a_voter: member replace is refused: 4 is a learner, its replacement would vote, and 4 voters tolerate no more failures than 3 do
+      help: for a learner that learns anew use `member remove` and `member add`; to give it its vote, `member promote`. To do it all the same, allow not_a_voter
+    "#);
     // Where one has gone, it is plausible that it is the one that is named.
     let gone = with(None, host(2, Process::Stopped, of(2)));
     assert!(replaced(&gone, args("infra2")).is_ok());

@@ -283,3 +283,14 @@ fn of_space_that_cannot_be_had() {
     values.facts.live = Some(80);
     assert_eq!(planned(&values), "");
 }
+
+#[test]
+fn a_second_learner_is_refused_with_what_to_do_about_the_first() {
+    let mut members = healthy();
+    members.push(member(4, State::Healthy, true, Some(1), 0));
+    let add = Action::AddMember { name: "infra5".to_owned(), peer_urls: vec![url(5)], learner: true };
+    insta::assert_snapshot!(told(&check(&add, &view(members, vec![]))), @"
+    server_would_refuse: the server would answer: etcdserver: too many learner members in cluster
+      remedy: give the learner that there is its vote with `member promote`, or take it out with `member remove`
+    ");
+}

@@ -166,9 +166,25 @@ fn a_member_that_moves_leaves_when_the_new_one_votes() {
     let all = format!("save_snapshot add_member start_member promote_member stop_member remove_member {FINISH}");
     assert_eq!(planned(&moving, moves()), all);
     // Under the same name it has to go first: a start configuration cannot hold two members of one name.
-    let same_name = Args { name: None, ..moves() };
-    let all = format!("save_snapshot remove_member set_data_aside add_member start_member promote_member {FINISH}");
-    assert_eq!(planned(&moving, same_name), all);
+    let same_name = || Args { name: None, ..moves() };
+    let rest = format!("remove_member set_data_aside add_member start_member promote_member {FINISH}");
+    assert_eq!(planned(&moving, same_name()), format!("save_snapshot stop_member {rest}"));
+    let by_closure = ClusterView { hosting: Hosting::Closure, ..moving.clone() };
+    assert_eq!(planned(&by_closure, same_name()), format!("save_snapshot stop_member {rest}"));
+    // Where the driver leads to another machine, the old process is out of reach.
+    let there = with(Some(member(2, State::Healthy, false, Some(1), 0)), host(2, Process::Stopped, of(0xdead)));
+    assert_eq!(planned(&there, same_name()), format!("save_snapshot {rest}"));
+    // A new name on the same machine: one process, which both names lead to.
+    let renamed = Args { peer_urls: vec![], ..moves() };
+    let Hosting::Drivers(hosts) = &mut moving.hosting else { unreachable!() };
+    hosts.retain(|host| host.view.name != "infra4");
+    hosts.push(HostSeen { peer_urls: None, ..host(4, Process::Running, of(2)) });
+    assert_eq!(planned(&moving, renamed.clone()), format!("save_snapshot stop_member {rest}"));
+    let plan = MemberReplace::plan(&moving, renamed).unwrap();
+    approve(plan, &moving, &[Code::MemberHealthy]).unwrap();
+    let Hosting::Drivers(hosts) = &mut moving.hosting else { unreachable!() };
+    hosts.retain(|host| host.view.name != "infra4");
+    hosts.push(HostSeen { peer_urls: None, ..host(4, Process::Stopped, Data::None) });
     // The leader hands over before it goes.
     let leader = Args { name: Some("infra4".to_owned()), peer_urls: vec![url(4)], ..args("infra1") };
     let all =

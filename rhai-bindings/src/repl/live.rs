@@ -104,7 +104,7 @@ fn ask(cluster: &Cluster) -> Option<Vec<Named>> {
     let answer = session.driver().ok()?.call(Call {
         entry: find("member list")?,
         args: Record::new(),
-        profile: Some(cluster.profile().ok()?),
+        subject: Some(cluster.subject().ok()?),
         places: &session.setup.places,
         hooks: &[],
         events: &|_| {},

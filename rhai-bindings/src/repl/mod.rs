@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etcdsh_core::profile::Profile;
+use etcdsh_core::subject::Subject;
 use reedline::{
     DescriptionMode, EditCommand, Emacs, IdeMenu, KeyCode, KeyModifiers, MenuBuilder, Reedline, ReedlineEvent,
     ReedlineMenu, Signal, default_emacs_keybindings,
@@ -262,9 +263,12 @@ impl Shell {
 
     /// Names the cluster that the next line goes to.
     fn cluster_name(&self) -> String {
-        match self.interpreter.session.ambient_profile() {
-            Ok(Profile { name: Some(name), .. }) => etcdsh_core::units::escape(&name),
-            Ok(Profile { endpoints, .. }) => endpoints
+        match self.interpreter.session.ambient() {
+            Ok(Subject::File(path)) => {
+                etcdsh_core::units::escape(&path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            Ok(Subject::Cluster(Profile { name: Some(name), .. })) => etcdsh_core::units::escape(&name),
+            Ok(Subject::Cluster(Profile { endpoints, .. })) => endpoints
                 .first()
                 .map_or_else(|| "etcd".to_owned(), |endpoint| format!("{}:{}", endpoint.host(), endpoint.port())),
             Err(_) => "etcd?".to_owned(),

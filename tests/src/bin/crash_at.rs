@@ -11,13 +11,13 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 
 use etcdsh_core::blocking::{Call, Driver};
-use etcdsh_core::card::Target;
 use etcdsh_core::context::Cancel;
 use etcdsh_core::error::Result;
 use etcdsh_core::event::Event;
 use etcdsh_core::places::Places;
-use etcdsh_core::profile::{Layers, resolve};
+use etcdsh_core::profile::Layers;
 use etcdsh_core::report::Answer;
+use etcdsh_core::subject::Subject;
 use etcdsh_core::value::{Record, Value};
 use etcdsh_tests::record;
 use serde_json::json;
@@ -87,12 +87,9 @@ fn run(asked: &Asked, events: &dyn Fn(&Event)) -> Result<serde_json::Value> {
     let entry = etcdsh_core::catalogue::find(&asked.operation)
         .ok_or_else(|| etcdsh_core::Error::internal(format!("there is no operation {:?}", asked.operation)))?;
     let settings = Layers { flags: asked.settings.clone(), env: &|_| None, shell: None };
-    let profile = match entry.card.target {
-        Target::Cluster => Some(resolve(settings, &places)?),
-        Target::Nothing => None,
-    };
     let (args, cancel) = (record(asked.args.clone()), Cancel::new());
-    let call = Call { entry, args, profile, places: &places, hooks: &[], events, cancel };
+    let subject = entry.card.target.is_asked(&args).then(|| Subject::resolve(settings, &places)).transpose()?;
+    let call = Call { entry, args, subject, places: &places, hooks: &[], events, cancel };
     let value = match Driver::new()?.call(call)? {
         Answer::Value(value) => value,
         Answer::Stream(stream) => Value::List(stream.collect::<Result<Vec<_>>>()?),

@@ -177,17 +177,22 @@ fn on_another_machine(cluster: &Running, kind: &str) {
         // It is the only file with variables that the unit has.
         let own = unit.home().join("unit/etcd.default");
         let said = std::fs::read_to_string(&own).unwrap() + "ETCD_QUOTA_BACKEND_BYTES=4294967296\n";
-        std::fs::write(&own, &said).unwrap();
+        // Who manages the machine's files keeps them elsewhere.
+        let managed = unit.home().join("managed.default");
+        std::fs::write(&managed, &said).unwrap();
+        std::fs::remove_file(&own).unwrap();
+        std::os::unix::fs::symlink(&managed, &own).unwrap();
         let host = unit.driven(&format!("{there}\nenv_file = \"{}\"", own.display()));
         assert_eq!(host.describe(), "the systemd unit etcd.service on root@member.test");
         joins_and_is_replaced(cluster, &host, "infra4", &unit.peer_url);
-        let now = std::fs::read_to_string(&own).unwrap();
+        assert_eq!(std::fs::read_link(&own).unwrap(), managed);
+        let now = std::fs::read_to_string(&managed).unwrap();
         assert!(
             now.contains("ETCD_QUOTA_BACKEND_BYTES=4294967296\n") && now.contains("ETCD_NAME=\"infra4\"\n"),
             "{now}"
         );
-        let kept = std::fs::read_dir(own.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
-        let before: Vec<_> = kept.filter(|path| path.to_string_lossy().contains("etcd.default.before-")).collect();
+        let kept = std::fs::read_dir(unit.home()).unwrap().map(|entry| entry.unwrap().path());
+        let before: Vec<_> = kept.filter(|path| path.to_string_lossy().contains("managed.default.before-")).collect();
         assert!(before.iter().any(|path| std::fs::read_to_string(path).unwrap() == said), "{before:?}");
         unit.home().to_owned()
     } else {

@@ -77,7 +77,7 @@ fn theirs(cluster: &Running) -> Vec<Theirs> {
     json["kvs"].as_array().unwrap().iter().map(row).collect()
 }
 
-fn base64(text: &Json) -> Vec<u8> {
+pub(crate) fn base64(text: &Json) -> Vec<u8> {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => byte - b'A',
         b'a'..=b'z' => byte - b'a' + 26,

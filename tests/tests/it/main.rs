@@ -7,7 +7,9 @@
     reason = "what a test cannot go on without ends it"
 )]
 
+mod algorithms;
 mod arguments;
+mod at_rest;
 mod auth;
 mod boundaries;
 mod can;

@@ -218,6 +218,35 @@ fn a_run_does_not_go_on_on_another_cluster() {
 }
 
 #[test]
+fn of_two_who_go_on_with_a_run_one_does() {
+    let cluster = plain(3);
+    let crashed = cluster.crash("sandbox", &["step"], Some(2), "rolling-restart", &json!({ "settle": "1s" }));
+    assert_eq!(crashed, Ended::Crashed);
+    let id = cluster.call("change list", json!({})).unwrap()[0]["id"].clone();
+    let resume = || cluster.call("change resume", json!({ "id": id }));
+    let (first, second) = std::thread::scope(|scope| {
+        let (first, second) = (scope.spawn(resume), scope.spawn(resume));
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    let refused = match (first, second) {
+        (Ok(report), Err(error)) | (Err(error), Ok(report)) => {
+            assert_eq!(report["ok"], true, "{report}");
+            error
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(["already_resumed", "run_running", "run_over"].contains(&refused.code()), "{}", describe(&refused));
+    let runs = cluster.call("change list", json!({})).unwrap();
+    let show = |run: &serde_json::Value| cluster.call("change show", json!({ "id": run["id"] })).unwrap();
+    let restarts = runs.as_array().unwrap().iter().map(show).map(|run| {
+        let steps = run["steps"].as_array().unwrap().clone();
+        steps.iter().filter(|step| step["step"] == "restart_member" && step["outcome"] == "done").count()
+    });
+    assert_eq!(restarts.sum::<usize>(), 3, "{runs}");
+    healthy(&cluster, 3);
+}
+
+#[test]
 fn what_was_planned_for_a_member_that_has_gone_is_not_done() {
     side_by_side(MATRIX, |turn| gone(&start(turn.version, Options { members: 4, ..turn.options })));
 }

@@ -40,7 +40,9 @@ impl Run<'_, '_> {
             self.ctx.unless_cancelled(hash::compare(self.ctx, self.cluster, &view, None, self.patience())).await?;
         let told = format!("{}: {}", report.verdict, report.reason);
         // Who is away cannot be compared; who serves has to be.
-        let serves = |row: &hash::Row| view.get(row.member_id).is_some_and(|m| m.serves() && !m.member.is_learner);
+        let serves = |row: &hash::Row| {
+            row.member_id.and_then(|id| view.get(id)).is_some_and(|m| m.serves() && !m.member.is_learner)
+        };
         let silent = report.members.iter().any(|row| row.hash.is_none() && serves(row));
         if report.verdict == Equality::Divergent || silent || (all && report.verdict != Equality::Consistent) {
             return Err(NotEqual { told }.into());

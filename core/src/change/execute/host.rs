@@ -13,6 +13,7 @@ use crate::error::{Error, Result, Sent};
 use crate::event::Event;
 use crate::host::{Data, Host, Process, StartConfiguration};
 use crate::id::MemberId;
+use crate::ops::member::new_name;
 use crate::units::Hook;
 use crate::value::{Record, Value};
 use crate::wait::{Look, TimedOut, sleep, until};
@@ -242,17 +243,58 @@ impl Drop for Away {
 
 /// Returns what an added member is to be started with. etcd compares the initial cluster with the membership list, so every
 /// member has to be in it with every peer URL, and the added one under the name that it will have. Of the others' names it
-/// wants only that they differ, and one that has never started has none.
+/// wants only that they differ: one that has never started has none, two may have the same, and one may hold what means
+/// something else there, so the id stands in for a name that is not one member's alone.
 pub(super) fn start_configuration(name: &str, id: MemberId, view: &ClusterView) -> Option<StartConfiguration> {
     let added = view.get(id)?;
+    let taken = |m: &MemberView| {
+        let mut others = view.members.iter().filter(|other| other.member.id != m.member.id);
+        m.member.name == name || others.any(|other| other.member.name == m.member.name)
+    };
     let entries = view.members.iter().flat_map(|m| {
-        let name = match m.member.started() {
+        let name = match new_name(m.member.name.clone()) {
             _ if m.member.id == id => name.to_owned(),
-            true => m.member.name.clone(),
-            false => m.member.id.to_string(),
+            Ok(name) if !taken(m) => name,
+            _ => m.member.id.to_string(),
         };
         m.member.peer_urls.iter().map(move |url| format!("{name}={url}"))
     });
     let (name, peer_urls) = (name.to_owned(), added.member.peer_urls.clone());
     Some(StartConfiguration { name, initial_cluster: entries.collect::<Vec<_>>().join(","), peer_urls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::exhaustive::{State, member};
+    use crate::id::ClusterId;
+
+    #[test]
+    fn a_name_that_is_not_one_members_alone_gives_way_to_its_id() {
+        let names = ["infra1", "infra1", "old,x=y", "infra4", "", "fünf"];
+        let members = names.iter().zip(1..).map(|(name, id)| {
+            let state = if name.is_empty() { State::Unstarted } else { State::Healthy };
+            let mut view = member(id, state, false, Some(1), 0);
+            (*name).clone_into(&mut view.member.name);
+            view
+        });
+        let view = ClusterView {
+            cluster_id: ClusterId(0xc),
+            confirmed: true,
+            members: members.collect(),
+            alarms: Vec::new(),
+            hosting: Default::default(),
+            facts: Default::default(),
+        };
+        let cluster = |name: &str, id: u64| start_configuration(name, MemberId(id), &view).unwrap().initial_cluster;
+        insta::assert_snapshot!(cluster("infra5", 5).replace(',', "\n"), @"
+        1=http://10.0.0.1:2380
+        2=http://10.0.0.2:2380
+        3=http://10.0.0.3:2380
+        infra4=http://10.0.0.4:2380
+        infra5=http://10.0.0.5:2380
+        fünf=http://10.0.0.6:2380
+        ");
+        assert!(cluster("infra4", 5).contains(",4=") && cluster("infra4", 5).contains(",infra4="));
+    }
 }

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use crate::change::failed::AlreadyResumed;
 use crate::change::guard::Approved;
 use crate::change::journal::{Entry, Journal};
 use crate::change::lock::Lock;
 use crate::change::plan::{Action, Plan, Step};
+use crate::change::record::{RunRecord, runs};
 use crate::change::report::{ChangeReport, Outcome, Quorum, TakenStep, plan_table};
 use crate::change::stopped::Stopped;
 use crate::change::view::ClusterView;
@@ -62,6 +64,7 @@ pub async fn execute(
     let done = async {
         if lock.is_some() {
             run.members_are_the_same().await?;
+            nobody_else_resumed(ctx, journal.id())?;
         }
         steps(&mut run, plan, before, &mut journal, &mut report).await
     };
@@ -83,6 +86,20 @@ pub async fn execute(
     report.member_id = run.added.or_else(|| plan.steps.last().and_then(|step| step.action.target()));
     report.start = start(plan, &run, &after);
     Ok(report)
+}
+
+/// Holds that nobody has gone on with the same run while the right to do so was waited for.
+fn nobody_else_resumed(ctx: &Context<'_>, id: &str) -> Result<()> {
+    let Some(memory) = ctx.memory() else { return Ok(()) };
+    let all = runs(&ctx.places().state);
+    // One that waits for the right too has taken no step.
+    let went_on = |run: &&RunRecord| run.id != id && run.resumes.as_ref() == Some(&memory.run) && !run.steps.is_empty();
+    match all.iter().find(went_on) {
+        Some(other) => {
+            Err(Error::from(AlreadyResumed { run: memory.run.clone(), by: other.id.clone() }).before_sending())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Takes the steps in order, until one ends the run.

@@ -169,6 +169,9 @@ pub fn check(action: &Action, view: &ClusterView) -> Vec<Refusal> {
                 "bring the other members back first, or take out what is lost with `member remove`; `health` names them"
             }
             text if text.contains("not supported for learner") => "promote it first, or leave it out",
+            text if text.contains("too many learner") => {
+                "give the learner that there is its vote with `member promote`, or take it out with `member remove`"
+            }
             _ => "see `health` and `member list` for what the server misses",
         };
         refusals.push(refusal(Code::ServerWouldRefuse, format!("the server would answer: {answer}"), remedy));

@@ -31,6 +31,8 @@ pub struct Bucket {
     pub name: Box<[u8]>,
     /// Where its rows are.
     pub root: Root,
+    /// Where its entry begins in the file, in bytes.
+    pub at: u64,
 }
 
 /// Where the rows of a bucket are.
@@ -62,9 +64,9 @@ impl Bucket {
             return Err(Flaw::NotABucket(shown(row.key)));
         }
         let root = u64_at(row.value, 0).ok_or(Flaw::BucketEntry("it is too short"))?;
-        let name = row.key.into();
+        let (name, at) = (row.key.into(), row.offset);
         if root != 0 {
-            return Ok(Bucket { name, root: Root::Page(root) });
+            return Ok(Bucket { name, root: Root::Page(root), at });
         }
         let bytes = row.value.get(BUCKET_HEADER..).unwrap_or_default();
         let header = Header::read(bytes).ok_or(Flaw::BucketEntry("its page is too short"))?;
@@ -75,7 +77,7 @@ impl Bucket {
             return Err(Flaw::BucketEntry("its page is too long"));
         }
         header.fits(bytes.len())?;
-        Ok(Bucket { name, root: Root::Inline(bytes.into()) })
+        Ok(Bucket { name, root: Root::Inline(bytes.into()), at })
     }
 }
 

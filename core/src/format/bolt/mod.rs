@@ -40,3 +40,4 @@ pub use out::Out;
 pub use patch::{Edge, patch};
 pub use survey::{Shape, Visit, survey};
 pub use walk::{Row, Walk};
+pub(in crate::format) use window::Window;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::bits::Pages;
-use super::bucket::{Bucket, Root};
+use super::bucket::{BUCKET_HEADER, Bucket, Root};
 use super::flaw::Flaw;
 use super::image::Image;
 use super::page::{BRANCH, BranchElement, Header, LEAF, LeafElement};
@@ -32,6 +32,8 @@ pub struct Row<'r> {
     pub page: u64,
     /// Its number in that page.
     pub element: u16,
+    /// Where its value begins in the file, in bytes.
+    pub offset: u64,
 }
 
 /// A walk through a tree.
@@ -41,6 +43,7 @@ pub struct Walk<'w> {
     seen: &'w mut Pages,
     bucket: Option<Box<[u8]>>,
     inline: Option<Box<[u8]>>,
+    inline_at: u64,
     root: Option<u64>,
     levels: Vec<Level>,
     bounds: Bounds,
@@ -88,6 +91,7 @@ impl<'w> Walk<'w> {
                 let count = Header::read(bytes).map_or(0, |header| header.count);
                 walk.leaf = Some(Leaf { page: 0, span: 0..bytes.len(), count, next: 0, last: None });
                 walk.inline = Some(bytes.clone());
+                walk.inline_at = bucket.at.saturating_add(BUCKET_HEADER as u64);
                 walk.shape.depth = 1;
             }
         }
@@ -102,6 +106,7 @@ impl<'w> Walk<'w> {
             seen,
             bucket: None,
             inline: None,
+            inline_at: 0,
             root: Some(image.meta().root),
             levels: Vec::new(),
             bounds: Bounds::default(),
@@ -121,8 +126,10 @@ impl<'w> Walk<'w> {
         let Some((page, element, found)) = self.advance()? else { return Ok(None) };
         let span = self.span();
         let key = span.get(found.key).unwrap_or_default();
-        let value = span.get(found.value).unwrap_or_default();
-        Ok(Some(Row { key, value, is_bucket: found.is_bucket, page, element }))
+        let value = span.get(found.value.clone()).unwrap_or_default();
+        let start = if page == 0 { self.inline_at } else { page * u64::from(self.image.meta().page_size) };
+        let offset = start.saturating_add(found.value.start as u64);
+        Ok(Some(Row { key, value, is_bucket: found.is_bucket, page, element, offset }))
     }
 
     /// Returns what the walk has seen of the tree so far.

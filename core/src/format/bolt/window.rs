@@ -17,7 +17,7 @@ const GAP: u64 = 64 << 10;
 pub(super) const LARGEST_PAGE: u64 = 64 << 20;
 
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(in crate::format) struct Window {
     bytes: Vec<u8>,
     start: u64,
     length: usize,
@@ -29,7 +29,7 @@ impl Window {
     ///
     /// # Errors
     /// They are too many, or cannot be read.
-    pub(super) fn load(
+    pub(in crate::format) fn load(
         &mut self,
         image: &Image,
         gate: Option<&Gate>,
@@ -63,7 +63,7 @@ impl Window {
     }
 
     /// Returns what is in memory, for the ranges that [`Window::load`] gave.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::format) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 

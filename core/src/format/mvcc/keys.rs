@@ -68,18 +68,23 @@ impl<T: Copy + Default> Keys<T> {
 
     /// Notes something about a key, in place of what was known before; a key of another share is passed over.
     pub fn insert(&mut self, key: &[u8], fact: T) {
-        self.note(key, Some(fact));
+        self.note(key, || Some(fact));
+    }
+
+    /// Notes something about a key that is found out only where the key is of this share.
+    pub fn insert_with(&mut self, key: &[u8], fact: impl FnOnce() -> T) {
+        self.note(key, || Some(fact()));
     }
 
     /// Forgets a key.
     pub fn remove(&mut self, key: &[u8]) {
-        self.note(key, None);
+        self.note(key, || None);
     }
 
-    fn note(&mut self, key: &[u8], fact: Option<T>) {
+    fn note(&mut self, key: &[u8], fact: impl FnOnce() -> Option<T>) {
         let print = self.hasher.hash_one(key);
         if self.share.has(print) {
-            self.noted.push((print, fact));
+            self.noted.push((print, fact()));
         }
         if self.noted.len() >= BATCH {
             self.settle();

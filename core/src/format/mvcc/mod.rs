@@ -5,16 +5,19 @@
 
 mod keys;
 pub mod live;
+mod prints;
 mod row;
 mod rows;
 mod span;
 mod table;
 
 pub use keys::Keys;
+pub use prints::Prints;
 #[cfg(test)]
 pub(crate) use row::tests as row_tests;
 pub use row::{Change, Flaw, KeyValue, Rev};
 pub use rows::each_row;
+pub(in crate::format) use rows::{Rows, Store, StoreRow};
 pub use span::Span;
 
 /// The name of the bucket.

@@ -127,7 +127,7 @@ impl Rev {
 }
 
 /// The key of a row: which change it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Change {
     /// Its revision.
     pub rev: Rev,
@@ -225,6 +225,24 @@ impl<'v> KeyValue<'v> {
     }
 }
 
+impl KeyValue<'_> {
+    /// Returns how many bytes etcd writes for it.
+    pub fn length(&self) -> u64 {
+        let number = |number: i64| if number == 0 { 0 } else { 1 + varint_length(number.cast_unsigned()) };
+        let text = |text: &[u8]| match text.len() as u64 {
+            0 => 0,
+            length => 1 + varint_length(length) + length,
+        };
+        let numbers = number(self.created) + number(self.modified) + number(self.version) + number(self.lease);
+        text(self.key) + text(self.value) + numbers
+    }
+}
+
+/// Returns how many bytes a number takes in a message, seven bits in each.
+fn varint_length(number: u64) -> u64 {
+    u64::from((u64::BITS - (number | 1).leading_zeros()).div_ceil(7))
+}
+
 #[cfg(test)]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of tests are small")]
 pub(crate) mod tests {
@@ -236,21 +254,35 @@ pub(crate) mod tests {
         [&main.to_be_bytes()[..], b"_", &sub.to_be_bytes(), mark].concat()
     }
 
-    /// Writes the value of a row as etcd does: fields that are zero are left out. Numbers and lengths are below 128.
+    /// Writes the value of a row as etcd does: fields that are zero are left out.
     pub(crate) fn row_value(pair: &KeyValue<'_>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let numbers = [(0x10, pair.created), (0x18, pair.modified), (0x20, pair.version)];
-        bytes.extend([&[0x0a, pair.key.len() as u8], pair.key].concat());
-        for (tag, number) in numbers.into_iter().filter(|(_, number)| *number != 0) {
-            bytes.extend([tag, number as u8]);
+        let mut bytes = vec![0x0a];
+        varint(&mut bytes, pair.key.len() as u64);
+        bytes.extend(pair.key);
+        let numbers = [(0x10, pair.created), (0x18, pair.modified), (0x20, pair.version), (0x30, pair.lease)];
+        let mut numbers = numbers.into_iter().filter(|(_, number)| *number != 0).peekable();
+        while let Some((tag, number)) = numbers.next_if(|(tag, _)| *tag < 0x2a) {
+            bytes.push(tag);
+            varint(&mut bytes, number as u64);
         }
         if !pair.value.is_empty() {
-            bytes.extend([&[0x2a, pair.value.len() as u8], pair.value].concat());
+            bytes.push(0x2a);
+            varint(&mut bytes, pair.value.len() as u64);
+            bytes.extend(pair.value);
         }
-        if pair.lease != 0 {
-            bytes.extend([0x30, pair.lease as u8]);
+        if let Some((tag, number)) = numbers.next() {
+            bytes.push(tag);
+            varint(&mut bytes, number as u64);
         }
         bytes
+    }
+
+    fn varint(bytes: &mut Vec<u8>, mut number: u64) {
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
     }
 
     #[test]
@@ -273,6 +305,15 @@ pub(crate) mod tests {
     #[case(b"\0\0\0\0\0\0\0\x4d_\xff\0\0\0\0\0\0\0")]
     fn what_is_no_revision_is_refused(#[case] key: &[u8]) {
         assert!(Change::read(key).is_err());
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_message() {
+        for pair in [GOOD, KeyValue::default(), KeyValue { lease: 0, value: b"", ..GOOD }] {
+            let written = if pair.key.is_empty() { Vec::new() } else { row_value(&pair) };
+            assert_eq!(pair.length(), written.len() as u64, "{pair:?}");
+        }
+        assert_eq!([0, 127, 128, 1 << 14, u64::MAX].map(varint_length), [1, 1, 2, 3, 10]);
     }
 
     const GOOD: KeyValue<'_> = KeyValue { key: b"a", created: 5, modified: 7, version: 2, value: b"v", lease: 9 };

@@ -1,6 +1,6 @@
 //! From which revision to which a store reaches.
 
-use super::row::Rev;
+use super::row::{Flaw, Rev};
 
 /// The revisions that a store has. All of it is read in one walk: [`Span::meta`] takes the rows of the bucket `meta`, and
 /// [`Span::row`] those of `key`.
@@ -31,6 +31,26 @@ impl Span {
     /// counts: a server carries it on when it starts.
     pub fn compacted(&self) -> Option<i64> {
         self.finished.max(self.scheduled)
+    }
+
+    /// Checks that a revision was not compacted away.
+    ///
+    /// # Errors
+    /// It was.
+    pub fn refuse_compacted(&self, asked: i64) -> Result<(), Flaw> {
+        match self.compacted() {
+            Some(compacted) if asked < compacted => Err(Flaw::Compacted { asked, compacted }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that there is a revision, when all rows went by.
+    ///
+    /// # Errors
+    /// It is none yet.
+    pub fn refuse_future(&self, asked: i64) -> Result<(), Flaw> {
+        let newest = self.newest();
+        if asked > newest { Err(Flaw::Future { asked, newest }) } else { Ok(()) }
     }
 }
 

@@ -46,6 +46,12 @@ impl<T: Copy + Default> Table<T> {
         }
     }
 
+    /// Returns whether a fingerprint is in.
+    pub(super) fn has(&self, print: u64) -> bool {
+        let print = print.max(1);
+        self.places.get(self.find(print)).is_some_and(|place| place.0 == print)
+    }
+
     /// Forgets a fingerprint. What lies behind it is moved up, so that it is still found.
     pub(super) fn remove(&mut self, print: u64) {
         let print = print.max(1);

@@ -55,15 +55,28 @@ pub struct Permission {
     pub range_end: Vec<u8>,
 }
 
-/// What may be done with keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// They may be read.
-    Read,
-    /// They may be written.
-    Write,
-    /// They may be read and written.
-    ReadWrite,
+crate::choice! {
+    /// What may be done with keys.
+    pub enum Access {
+        /// They may be read.
+        Read = "read",
+        /// They may be written.
+        Write = "write",
+        /// They may be read and written.
+        ReadWrite = "readwrite",
+    }
+}
+
+impl Access {
+    /// Reads the number that stands for it.
+    pub fn of(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Access::Read),
+            1 => Some(Access::Write),
+            2 => Some(Access::ReadWrite),
+            _ => None,
+        }
+    }
 }
 
 impl User {
@@ -106,12 +119,8 @@ fn permission(value: &[u8]) -> Result<Permission, Flaw> {
     for_each("the permission", value, |field| {
         match field.number {
             1 => {
-                access = match field.unsigned().map_err(message("the permission"))? {
-                    0 => Access::Read,
-                    1 => Access::Write,
-                    2 => Access::ReadWrite,
-                    found => return Err(Flaw::Unknown { what: "the kind of the permission", found }),
-                }
+                let found = field.unsigned().map_err(message("the permission"))?;
+                access = Access::of(found).ok_or(Flaw::Unknown { what: "the kind of the permission", found })?;
             }
             2 => key = bytes("the permission", field)?.to_vec(),
             3 => range_end = bytes("the permission", field)?.to_vec(),

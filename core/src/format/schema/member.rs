@@ -9,21 +9,7 @@ use serde::Deserialize;
 use super::flaw::{Flaw, json, member_key};
 use crate::format::go_json;
 use crate::id::MemberId;
-
-/// A member, as its cluster knew it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub id: MemberId,
-    /// Its name; empty until it was started.
-    pub name: String,
-    /// Where the other members reach it.
-    pub peer_urls: Vec<String>,
-    /// Where clients reach it; none until it was started.
-    pub client_urls: Vec<String>,
-    /// Whether it does not vote yet.
-    pub is_learner: bool,
-}
+use crate::member::Member;
 
 /// The JSON of a member, as etcd writes it into the database, the log and the old store.
 #[derive(Deserialize)]
@@ -62,16 +48,13 @@ impl Member {
         ];
         format!("{{{}}}", fields.into_iter().flatten().collect::<Vec<_>>().join(","))
     }
+}
 
-    pub(super) fn read(key: &[u8], value: &[u8]) -> Result<Self, Flaw> {
-        let id = member_key(key)?;
-        let member = Self::from_json(value)?;
-        if member.id == id {
-            Ok(member)
-        } else {
-            Err(Flaw::Mismatch { key: id.to_string(), found: member.id.to_string() })
-        }
-    }
+/// Reads a row of the bucket.
+pub(super) fn read(key: &[u8], value: &[u8]) -> Result<Member, Flaw> {
+    let id = member_key(key)?;
+    let member = Member::from_json(value)?;
+    if member.id == id { Ok(member) } else { Err(Flaw::Mismatch { key: id.to_string(), found: member.id.to_string() }) }
 }
 
 #[cfg(test)]

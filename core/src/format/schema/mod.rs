@@ -24,10 +24,9 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use alarm::{Alarm, AlarmKind};
+pub use alarm::read as read_alarm;
 pub use applied::{Applied, ConfState};
 pub use auth::{Access, Permission, Role, User};
 pub use flaw::Flaw;
 pub use lease::Lease;
-pub use member::Member;
 pub use records::{Downgrade, MOST, Records};

@@ -2,16 +2,18 @@
 
 use serde::Deserialize;
 
-use super::alarm::Alarm;
+use super::alarm;
 use super::applied::Applied;
 use super::auth::{Role, User};
 use super::flaw::{Flaw, json, member_key, number, text};
 use super::lease::Lease;
-use super::member::Member;
+use super::member;
 use crate::format::bolt::{Image, Pages, Row, Walk};
 use crate::format::mvcc;
 use crate::format::problem::{Problem, Result};
 use crate::id::MemberId;
+use crate::member::Member;
+use crate::rpc::Alarm;
 
 /// How many bytes of records are kept: hundred thousand users take less.
 pub const MOST: usize = 16 << 20;
@@ -74,9 +76,9 @@ impl Records {
             (b"meta", _) => self.applied.row(key, value)?,
             (b"cluster", b"clusterVersion") => self.cluster_version = Some(text("the cluster's version", value)?),
             (b"cluster", b"downgrade") => self.downgrade = Some(json("the downgrade", value)?),
-            (b"members", _) => self.members.push(Member::read(key, value)?),
+            (b"members", _) => self.members.push(member::read(key, value)?),
             (b"members_removed", _) => self.removed.push(member_key(key)?),
-            (b"alarm", _) => self.alarms.push(Alarm::read(key)?),
+            (b"alarm", _) => self.alarms.push(alarm::read(key)?),
             (b"auth", b"authEnabled") => self.auth_enabled = Some(flag(value)?),
             (b"auth", b"authRevision") => self.auth_revision = Some(number("the revision of users and roles", value)?),
             (b"authUsers", _) => self.users.push(User::read(key, value)?),

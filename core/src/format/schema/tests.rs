@@ -102,7 +102,7 @@ fn records_are_read() {
         ],
         alarms: [
             Alarm {
-                member: 2,
+                member_id: 2,
                 kind: NoSpace,
             },
         ],

@@ -1,5 +1,6 @@
 //! Whole snapshots: the figures, the check, and what both refuse.
 
+pub(crate) mod model;
 mod words;
 
 use super::bolt::fixture::{self, PAGE, Rows};
@@ -201,7 +202,7 @@ fn a_walk_ends_in_any_bucket() {
     let OnDisk { path, .. } = &on_disk(&snapshot());
     let image = Image::open(path).unwrap();
     for root in 0..(image.meta().pages + 3) {
-        let bucket = Bucket { name: b"key"[..].into(), root: Root::Page(root) };
+        let bucket = Bucket { name: b"key"[..].into(), root: Root::Page(root), at: 0 };
         let mut seen = Pages::new(image.meta().pages);
         let mut walk = Walk::new(&image, &bucket, &mut seen, None);
         let (mut rows, mut problems) = (0, 0);

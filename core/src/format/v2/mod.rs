@@ -21,9 +21,9 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::schema::Member;
 use super::snap::Flaw;
 use crate::id::MemberId;
+use crate::member::Member;
 
 pub use write::fresh;
 

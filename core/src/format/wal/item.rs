@@ -13,9 +13,10 @@
 use super::flaw::{Flaw, message};
 use super::frame::{FRAME, Frame, Raw};
 use crate::format::proto::{Field, Malformed, Message, fields};
-use crate::format::schema::{ConfState, Member};
+use crate::format::schema::ConfState;
 use crate::format::snap::{read_conf_state, write_conf_state};
 use crate::id::{ClusterId, MemberId};
+use crate::member::Member;
 
 /// A record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]

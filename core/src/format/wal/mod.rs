@@ -11,7 +11,7 @@ mod request;
 mod segment;
 mod summary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod write;
 
 pub use flaw::Flaw;

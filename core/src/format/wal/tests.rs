@@ -8,8 +8,8 @@ use crate::format::problem::Problem;
 /// The head of an empty log with the metadata "somedata": the fixture of etcd's own tests.
 const FIXTURE: &str = "04000000000000840804100000000000 120000000000008608011085d4fda0071a08736f6d65646174610000
                        00000000 0e000000000000820805 1080db81c1011a0408001000 0000";
-const FIRST: &str = "0000000000000000-0000000000000000.wal";
-const SECOND: &str = "0000000000000001-0000000000000003.wal";
+pub(crate) const FIRST: &str = "0000000000000000-0000000000000000.wal";
+pub(crate) const SECOND: &str = "0000000000000001-0000000000000003.wal";
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -41,7 +41,8 @@ impl Records {
 
 const METADATA: &[u8] = b"\x08\x07\x10\x09";
 
-fn two_files() -> (Vec<u8>, Vec<u8>, Vec<usize>) {
+/// A log of member 7 in cluster 9: it was added by entry 1, and there are entries up to 3.
+pub(crate) fn two_files() -> (Vec<u8>, Vec<u8>, Vec<usize>) {
     let mut log = Records::default();
     let added = [
         b"\x08\x01\x10\x01\x18\x01\x22\x21\x08\x00\x10\x00\x18\x07\x22\x19".as_slice(),
@@ -148,7 +149,7 @@ fn a_log_of_two_files_is_read() {
 
 #[test]
 fn every_record_that_is_written_is_read() {
-    let member = crate::format::schema::Member::from_json(br#"{"id":7,"peerURLs":["http://a:1"],"name":"a"}"#).unwrap();
+    let member = crate::member::Member::from_json(br#"{"id":7,"peerURLs":["http://a:1"],"name":"a"}"#).unwrap();
     let changes = [ChangeKind::Add, ChangeKind::Remove, ChangeKind::Update, ChangeKind::AddLearner]
         .map(|kind| Change { kind, member: member.id, told: Some(member.clone()) });
     let data = changes.each_ref().map(Change::write);

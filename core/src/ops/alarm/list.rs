@@ -1,14 +1,17 @@
 //! `alarm list`: what the cluster complains about.
 
 use crate::args::NoArgs;
-use crate::card::{Capability, Card, Effect, Example, Target};
+use crate::at_rest;
+use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{Depth, observe};
-use crate::context::Context;
+use crate::context::{Context, Source};
 use crate::error::Result;
+use crate::format::schema::Records;
 use crate::id::MemberId;
+use crate::member::Member;
 use crate::operation::Operation;
 use crate::record;
-use crate::rpc::AlarmKind;
+use crate::rpc::{Alarm, AlarmKind};
 
 record! {
     /// One alarm.
@@ -34,16 +37,29 @@ impl Operation for AlarmList {
         search: &["etcdctl", "nospace", "corrupt", "quota"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::Cluster,
-        examples: &[Example { about: "List the alarms", args: &[] }],
+        target: Target::ClusterOrFile,
+        examples: &[
+            Example { about: "List the alarms", args: &[] },
+            Example { about: "List the alarms that a snapshot holds", args: &[("db", Sample::Text("backup.db"))] },
+        ],
     };
     type Args = NoArgs;
     type Report = Vec<Row>;
 
     async fn run(ctx: &Context<'_>, NoArgs {}: NoArgs) -> Result<Vec<Row>> {
-        let view = observe(ctx.cluster()?, Depth::Status).await?;
-        let name = |id| view.get(id).filter(|m| m.member.started()).map(|m| m.member.label());
-        let row = |a: &crate::rpc::Alarm| Row { member_id: a.member_id, name: name(a.member_id), alarm: a.kind };
-        Ok(view.alarms.iter().map(row).collect())
+        let (alarms, members) = match ctx.source()? {
+            Source::File(path) => {
+                let records = at_rest::read(ctx, "db", path, Records::read).await?;
+                (records.alarms, records.members)
+            }
+            Source::Cluster(cluster) => {
+                let view = observe(cluster, Depth::Status).await?;
+                (view.alarms, view.members.into_iter().map(|view| view.member).collect::<Vec<_>>())
+            }
+        };
+        let named = |id: MemberId| members.iter().find(|member| member.id == id && member.started());
+        let row =
+            |a: &Alarm| Row { member_id: a.member_id, name: named(a.member_id).map(Member::label), alarm: a.kind };
+        Ok(alarms.iter().map(row).collect())
     }
 }

@@ -6,7 +6,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::failed::StillFull;
 use crate::change::guard::Code;
 use crate::change::memory::Memory;
-use crate::change::record::{RunName, RunRecord, RunState, find};
+use crate::change::record::{RunName, RunRecord, RunState, find, last_of};
 use crate::change::{ChangeArgs, ChangeReport};
 use crate::context::Context;
 use crate::error::{Error, Fault, Result, Sent};
@@ -52,7 +52,7 @@ impl Operation for ChangeResume {
 
     async fn run(ctx: &Context<'_>, ChangeArgs { args, options, .. }: Self::Args) -> Result<Self::Report> {
         let state = &ctx.places().state;
-        let run = find(state, &args.id.0)?;
+        let run = last_of(state, find(state, &args.id.0)?);
         if !run.state.is_open() {
             return Err(NothingToResume { id: run.id, state: run.state }.into());
         }

@@ -186,7 +186,7 @@ fn row(member: &MemberView, answers: &[Asked], comparable: bool) -> Row {
         (None, None) => Some("it has no revision yet".to_owned()),
     };
     Row {
-        member_id: member.member.id,
+        member_id: Some(member.member.id),
         name: member.member.started().then(|| member.member.label()),
         hash: hash.map(|hash| hash.hash),
         hash_revision: hash.and_then(|hash| hash.hash_revision),

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::host::{Data, Process};
 use crate::id::MemberId;
-use crate::member::MemberRef;
+use crate::member::{MemberRef, NoSuchMember};
 use crate::ops::member::{best_transferee, find, new_name, peer_urls};
 use crate::rpc::Alarm;
 use crate::units::Hook;
@@ -142,6 +142,7 @@ impl<'v> Case<'v> {
         let on_host = |name: &str| view.hosting.of(name).and_then(|host| host.peer_urls.clone());
         let target = match find(view, &args.member) {
             Ok(target) => target,
+            Err(several) if several.code() != NoSuchMember::UNKNOWN => return Err(several),
             // It has been removed already: what is left to do is known from what was said, or from its host.
             Err(missing) => {
                 let name = args.name.clone().unwrap_or_else(|| args.member.0.trim().to_owned());
@@ -249,7 +250,7 @@ impl<'v> Case<'v> {
     /// Objects to making a voter of a learner, unless a voter has gone: by the same count as above.
     fn learner(&self, view: &ClusterView) -> Option<Refusal> {
         let (voters, target) = (view.voters().count(), self.old.or(self.new)?);
-        let learns = target.member.started() && target.member.is_learner && voters % 2 == 1;
+        let learns = target.member.is_learner && voters % 2 == 1;
         learns.then(|| Refusal {
             code: Code::NotAVoter,
             message: format!(
@@ -299,9 +300,12 @@ impl<'v> Case<'v> {
                 "the leader goes, and a chosen follower takes over without an election",
             );
         }
-        // On another machine under the same name it cannot be told from the new one; it ends when it learns that it was removed.
-        let same_place = old.member.name == self.name && !same_urls(&old.member.peer_urls, &self.peer_urls);
-        if view.hosting.has(&old.member.name) && !same_place {
+        // Under the same name the driver knows one machine only. Where that is not the old one's, which its data tell, the old one
+        // cannot be reached; it ends when it learns that it was removed.
+        let own = |data: &Data| matches!(data, Data::Of { member, .. } if *member == id);
+        let moves = old.member.name == self.name && !same_urls(&old.member.peer_urls, &self.peer_urls);
+        let elsewhere = moves && view.data(&self.name).is_some_and(|data| !own(data));
+        if view.hosting.has(&old.member.name) && !elsewhere {
             let name = old.member.name.clone();
             then(Action::StopMember { id, name }, "a member that is removed must not run on with its old data");
         }

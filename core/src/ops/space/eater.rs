@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::change::view::ClusterView;
 use crate::context::Context;
 use crate::error::{Interrupted, Result};
+use crate::format::prefix::Grouping;
 use crate::rpc::{Consistency, KeyValue, Node, RangeQuery};
 use crate::units::{Bytes, clean_text};
 
@@ -125,11 +126,7 @@ fn bytes(size: usize) -> Bytes {
 
 /// Returns what a key begins with: its first two parts between slashes, or else what comes before the last slash.
 fn prefix(item: &KeyValue) -> String {
-    let Some(text) = clean_text(&item.key) else { return "(binary)".to_owned() };
-    let parts: Vec<&str> = text.split_inclusive('/').collect();
-    let wanted = if text.starts_with('/') { 3 } else { 2 };
-    let kept = parts.len().saturating_sub(1).min(wanted);
-    parts.into_iter().take(kept).collect()
+    clean_text(Grouping::default().prefix(&item.key)).map_or_else(|| "(binary)".to_owned(), str::to_owned)
 }
 
 #[cfg(test)]

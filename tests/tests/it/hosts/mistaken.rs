@@ -191,7 +191,19 @@ fn a_wal_that_is_apart_has_to_be_named() {
         // A unit tells which one it has; and where none does, a folder with others in it stays where it is.
         assert!(wals.join("infra1").is_dir() && wals.join("infra2").is_dir());
 
+        // A link would be moved in place of what it leads to.
+        std::fs::rename(wals.join("infra2"), wals.join("real")).unwrap();
+        std::os::unix::fs::symlink(wals.join("real"), wals.join("infra2")).unwrap();
         fleet.configure(|name| fleet.entry_with_peer_urls(name));
+        let error = refused(&fleet, "member replace", replace.clone());
+        assert!(
+            error.to_string().ends_with("wals/infra2 on this machine is a symbolic link, so it cannot be moved aside")
+                || turn.number > 0,
+            "{error}"
+        );
+        assert_eq!(error.code(), "host_data_dir");
+        std::fs::remove_file(wals.join("infra2")).unwrap();
+        std::fs::rename(wals.join("real"), wals.join("infra2")).unwrap();
         let report = fleet.call("member replace", replace).unwrap();
         assert_eq!(report["ok"], true, "{report}");
         is_another(&fleet, "infra2", &old);

@@ -1,0 +1,130 @@
+//! Whether two stores have one history: the hash of both at one revision, taken as if both were compacted alike.
+
+use std::path::Path;
+
+use super::{Finding, Severity, finding};
+use crate::at_rest;
+use crate::change::{Depth, observe};
+use crate::context::Context;
+use crate::error::Result;
+use crate::format::figures::figures;
+use crate::format::hashkv::hashkv;
+use crate::format::mvcc::Span;
+use crate::id::Revision;
+use crate::ops::hash::{BOUND, compare};
+
+/// What is compared: how far a store goes, and from where on.
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    pub(super) newest: i64,
+    pub(super) compacted: Option<i64>,
+}
+
+impl From<&Span> for Reach {
+    fn from(span: &Span) -> Self {
+        Reach { newest: span.newest(), compacted: span.compacted() }
+    }
+}
+
+impl Reach {
+    /// Returns the revision at which both can be hashed, and the compaction that both are to be taken for.
+    pub(super) fn common(self, other: Reach) -> (i64, Option<i64>) {
+        (self.newest.min(other.newest), self.compacted.max(other.compacted))
+    }
+}
+
+/// Compares a file with another.
+pub(super) async fn with_file(ctx: &Context<'_>, file: &Path, span: &Span, other: &Path) -> Result<Finding> {
+    let theirs = at_rest::read(ctx, "against", other, |image| {
+        let mut span = crate::format::figures::compactions(image)?;
+        let (figures, _) = figures(image)?;
+        span.last = Some(crate::format::mvcc::Rev { main: figures.revision, sub: 0 });
+        Ok(span)
+    })
+    .await?;
+    let (ours, theirs) = (Reach::from(span), Reach::from(&theirs));
+    let (revision, compacted) = ours.common(theirs);
+    let name = other.display().to_string();
+    if compacted.is_some_and(|compacted| compacted > revision) {
+        return Ok(apart(&name, revision, compacted));
+    }
+    let hash = move |image: &crate::format::bolt::Image| hashkv(image, Some(revision), compacted);
+    let (own, other) =
+        (at_rest::read(ctx, "file", file, hash).await?, at_rest::read(ctx, "against", other, hash).await?);
+    Ok(judged(&name, ours, theirs, revision, own.hash == other.hash))
+}
+
+/// Compares a file with the cluster.
+pub(super) async fn with_cluster(ctx: &Context<'_>, file: &Path, span: &Span) -> Result<Finding> {
+    let cluster = ctx.cluster()?;
+    let view = observe(cluster, Depth::Status).await?;
+    let newest = view.common_revision().map_or(0, |revision| revision.0);
+    let ours = Reach::from(span);
+    let revision = ours.newest.min(newest);
+    let name = "the cluster";
+    if revision <= 0 {
+        return Ok(unknown(name, "no member told its revision"));
+    }
+    let report = match compare(ctx, cluster, &view, Some(Revision(revision)), BOUND).await {
+        Err(error) if error.code() == "compacted" => return Ok(apart(name, revision, None)),
+        report => report?,
+    };
+    let mut told =
+        report.members.iter().filter_map(|row| Some((row.hash?, row.compact_revision.map(|revision| revision.0))));
+    let Some((hash, compacted)) = told.next() else { return Ok(unknown(name, &report.reason)) };
+    let theirs = Reach { newest, compacted };
+    match compacted {
+        // What a member tells for its compacted revision itself goes by the compaction before, which nobody knows any more.
+        Some(compacted) if compacted >= revision => return Ok(apart(name, revision, Some(compacted))),
+        _ if ours.compacted > compacted => {
+            return Ok(unknown(name, "the file is compacted further than the cluster"));
+        }
+        _ => {}
+    }
+    let own = at_rest::read(ctx, "file", file, move |image| hashkv(image, Some(revision), compacted)).await?;
+    Ok(judged(name, ours, theirs, revision, own.hash == hash))
+}
+
+pub(super) fn judged(name: &str, ours: Reach, theirs: Reach, revision: i64, same: bool) -> Finding {
+    if !same {
+        let message = format!(
+            "at revision {revision} it differs from {name}: it is another cluster's, or their histories parted"
+        );
+        let remedy = "do not restore it over that cluster; `snapshot diff` shows what differs";
+        return finding(Severity::Error, "other_history", message, remedy);
+    }
+    let (behind, ahead) = (theirs.newest - ours.newest, ours.newest - theirs.newest);
+    let history = format!("it has the history of {name} up to revision {revision}");
+    match (behind, ahead) {
+        (1.., _) => {
+            let message = format!("{history}, and is {behind} revisions behind");
+            finding(Severity::Info, "behind", message, "")
+        }
+        (_, 1..) => {
+            let message = format!("{history}, and is {ahead} revisions ahead");
+            finding(
+                Severity::Warning,
+                "ahead",
+                message,
+                "the other one lacks changes that were made: find out why before you restore it",
+            )
+        }
+        _ => finding(Severity::Info, "same_history", format!("{history}, which is the newest of both"), ""),
+    }
+}
+
+pub(super) fn apart(name: &str, revision: i64, compacted: Option<i64>) -> Finding {
+    let to = compacted.map_or_else(String::new, |compacted| format!(" to revision {compacted}"));
+    let message =
+        format!("it cannot be compared with {name}: they have revision {revision} in common, and one is compacted{to}");
+    finding(Severity::Info, "not_comparable", message, "a newer snapshot can be compared")
+}
+
+pub(super) fn unknown(name: &str, why: &str) -> Finding {
+    finding(
+        Severity::Warning,
+        "not_comparable",
+        format!("it cannot be compared with {name}: {why}"),
+        "`health` shows how its members are",
+    )
+}

@@ -1,0 +1,3 @@
+//! A member's log.
+
+pub mod list;
