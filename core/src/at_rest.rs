@@ -61,22 +61,37 @@ pub(crate) async fn read<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Image) -> problem::Result<T> + Send + 'static,
 ) -> Result<T> {
+    make(ctx, argument, path, move |image| Ok(work(image)?)).await
+}
+
+/// The same for work that makes something of what it reads. Ctrl-C ends it, and it is waited for until it has taken back what it made.
+///
+/// # Errors
+/// The file cannot be read, or what the work fails with.
+pub(crate) async fn make<T: Send + 'static>(
+    ctx: &Context<'_>,
+    argument: &'static str,
+    path: &Path,
+    work: impl FnOnce(&Image) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let path = database(path).map_err(|error| error.for_argument(argument))?;
     let (what, total) = (format!("reading {}", name(&path)), path.metadata().map_or(0, |meta| meta.len()));
     let stopping = Stopping::default();
     let control = stopping.control();
-    let mut working = tokio::task::spawn_blocking(move || work(&Image::open_with(&path, control)?));
+    let open = move || Image::open_with(&path, control).map_err(|problem| of(argument, problem));
+    let mut working = tokio::task::spawn_blocking(move || work(&open()?));
     let worked = loop {
         tokio::select! {
             biased;
             worked = &mut working => break worked.map_err(Error::internal)?,
+            () = ctx.cancel().cancelled(), if !stopping.0.is_stopped() => stopping.0.stop(),
             () = wait::sleep(TELL_EVERY) => {
                 let done = Bytes::new(stopping.0.done().min(total));
                 ctx.emit(&Event::Progress { what: what.clone(), done, total: Some(Bytes::new(total)) });
             }
         }
     };
-    worked.map_err(|problem| of(argument, problem))
+    worked.map_err(|error| about_revision(error).for_argument(argument))
 }
 
 /// Says which argument a problem is about: the file, unless it is the revision that was asked for.

@@ -51,6 +51,7 @@ mod progress;
 mod promised;
 mod proxied;
 mod repl;
+mod restored;
 mod restores;
 mod rhai;
 mod sandbox;
