@@ -91,7 +91,11 @@ pub(crate) async fn make<T: Send + 'static>(
             }
         }
     };
-    worked.map_err(|error| about_revision(error).for_argument(argument))
+    // What is wrong with another argument says so itself.
+    worked.map_err(|error| match error.argument() {
+        Some(_) => error,
+        None => about_revision(error).for_argument(argument),
+    })
 }
 
 /// Says which argument a problem is about: the file, unless it is the revision that was asked for.

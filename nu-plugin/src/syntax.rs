@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use etcdsh_core::args::Kind;
+use etcdsh_core::args::{Args as _, Kind};
 use etcdsh_core::card::{Example, Sample};
 use etcdsh_core::operation::Entry;
+use etcdsh_core::subject::AtRest;
 use etcdsh_core::value::Value;
 
 /// Returns the flag of a parameter, without its dashes.
@@ -37,7 +38,7 @@ pub fn quote(text: &str) -> Cow<'_, str> {
 pub fn example(entry: &Entry, example: &Example) -> String {
     let mut line = format!("etcd {}", entry.card.name);
     let given = |name: &str| example.args.iter().find(|(known, _)| *known == name).map(|(_, sample)| *sample);
-    for param in entry.all_params() {
+    for param in entry.all_params().chain(AtRest::PARAMS) {
         let Some(sample) = given(param.name) else { continue };
         if !param.positional {
             line.push_str(" --");

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use etcdsh_core::args::{Kind, Param};
+use etcdsh_core::args::{Args as _, Kind, Param};
 use etcdsh_core::card::{Example, Sample};
 use etcdsh_core::catalogue::{CATALOGUE, HAND_WRITTEN};
 use etcdsh_core::operation::Entry;
 use etcdsh_core::report::{Column, Shape};
+use etcdsh_core::subject::AtRest;
 use rhai::Engine;
 
 /// Returns the parameters of a function of `arguments` arguments, and its return type last, as Rhai's metadata wants them.
@@ -184,12 +185,16 @@ fn code(entry: &Entry, example: &Example) -> String {
             None => whole = false,
         }
     }
-    let rest = example.args.iter().filter(|(name, _)| !positional(name));
+    // What stands in place of the cluster is the receiver.
+    let is_file = |name: &str| AtRest::PARAMS.iter().any(|param| param.name == name);
+    let file = example.args.iter().find(|(name, _)| is_file(name));
+    let receiver = file.map_or_else(|| "etcd".to_owned(), |(_, sample)| format!("open_db({})", literal(sample)));
+    let rest = example.args.iter().filter(|(name, _)| !positional(name) && !is_file(name));
     named.extend(rest.map(|(name, sample)| format!("{name}: {}", literal(sample))));
     if !named.is_empty() {
         words.push(format!("#{{ {} }}", named.join(", ")));
     }
-    format!("etcd.{}({})", entry.card.identifier(), words.join(", "))
+    format!("{receiver}.{}({})", entry.card.identifier(), words.join(", "))
 }
 
 fn literal(sample: &Sample) -> String {

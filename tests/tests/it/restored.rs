@@ -47,7 +47,14 @@ fn a_cluster_of_three_is_made_of_a_snapshot() {
     }
     let tools = cluster.tools.clone();
     let started = Started::all(&seats, &tools);
-    assert_eq!(started.etcdctl(&["get", "/k/", "--prefix", "--count-only", "-w", "fields"]).unwrap().matches("\"Count\" : 30").count(), 1);
+    assert_eq!(
+        started
+            .etcdctl(&["get", "/k/", "--prefix", "--count-only", "-w", "fields"])
+            .unwrap()
+            .matches("\"Count\" : 30")
+            .count(),
+        1
+    );
     refused(&cluster, &seats, &args);
 }
 
@@ -76,10 +83,33 @@ fn refused(cluster: &Running, seats: &[Seat], args: &dyn Fn(usize) -> Json) {
         let told = told.replace(&seats[0].data_dir.display().to_string(), "/DIR");
         seats.iter().fold(told, |told, seat| told.replace(&seat.peer_url, "URL"))
     });
-    let hidden = told.join("\n").lines().map(|line| match line.split_once("etcdsh-") {
-        Some((before, _)) => format!("{before}etcdsh-…\n"),
-        None => format!("{line}\n"),
-    }).collect::<String>();
-    insta::assert_snapshot!(hidden, @"");
+    let hidden = told
+        .join("\n")
+        .lines()
+        .map(|line| match line.split_once("etcdsh-") {
+            Some((before, _)) => format!("{before}etcdsh-…\n"),
+            None => format!("{line}\n"),
+        })
+        .collect::<String>();
+    insta::assert_snapshot!(hidden, @r#"
+    member_answers: somebody answers at URL, where a member of the new cluster is to be reached
+        help: stop the old members first: they would talk to the new ones, and clients to both. If it is no etcd of that cluster, allow member_answers
+        sent: never
+    invalid_argument: the argument initial_cluster_token is needed for several members
+        help: every member has to be restored with the same; a fresh one is etcdsh-…
+        argument: initial_cluster_token
+    invalid_argument: the argument initial_cluster has "infra1", which is no NAME=URL
+        help: give NAME=URL for each, such as infra1=https://10.0.0.1:2380
+        argument: initial_cluster
+    invalid_argument: the argument bump_revision is negative
+        help: give a number above 0, such as 1000000000
+        argument: bump_revision
+    invalid_argument: the argument target_version is 3.4.0, and a database can be made for 3.5.0, 3.6.0, 3.7.0
+        help: 3.4 starts with what is made for 3.5
+        argument: target_version
+    file_exists: /DIR is not empty: there is member
+        help: name a folder that is empty or not there; move the data of an old member aside first
+        argument: data_dir
+    "#);
     assert!(!cluster.home().join("other").exists());
 }

@@ -169,7 +169,8 @@ impl Operation for SnapshotRestore {
 
 /// Reads what is wanted.
 pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
-    let entries = args.initial_cluster.iter().flat_map(|entry| entry.split(',')).map(str::trim).filter(|e| !e.is_empty());
+    let entries =
+        args.initial_cluster.iter().flat_map(|entry| entry.split(',')).map(str::trim).filter(|e| !e.is_empty());
     let pair = |entry: &str| {
         let problem = || {
             let help = "give NAME=URL for each, such as infra1=https://10.0.0.1:2380";
@@ -277,7 +278,10 @@ fn advice(spec: &Spec) -> Vec<String> {
         );
     }
     if spec.alarms == Alarms::All {
-        advice.push("alarms that the snapshot holds are raised again: see `alarm list`, or restore with scrub_alarms".to_owned());
+        advice.push(
+            "alarms that the snapshot holds are raised again: see `alarm list`, or restore with scrub_alarms"
+                .to_owned(),
+        );
     }
     advice
 }
