@@ -169,7 +169,7 @@ fn compaction_keeps_what_it_was_told_to_keep(#[values("3.4", "3.5", "3.6", "3.7"
     let beacons = cluster.places.state.join("beacons");
     // That one looked was written down.
     let path = beacons.join(format!("{id}.txt"));
-    assert!(std::fs::read_to_string(&path).unwrap().ends_with(" 21\n"));
+    assert!(std::fs::read_to_string(&path).unwrap().contains("Z 21 "));
     std::fs::write(&path, "2020-01-01T00:00:00Z 4\n2020-01-01T01:00:00Z 6\n").unwrap();
     let report = call(&cluster, "compact", age.clone());
     assert_eq!(outcomes(&report), [("compact", "done")], "{report}");
