@@ -112,6 +112,8 @@ fn at_boundaries(
                 assert!(killed.is_some(), "nothing was in its way: {}", describe(&error));
                 assert!(error.help().is_some_and(|help| !help.is_empty()), "{}", describe(&error));
                 stopped.push(format!("{at}, {}: {}", error.code(), error.in_one_line()));
+                // Who was killed is up again, and may not serve yet.
+                healthy(cluster, members);
                 resume(cluster);
             }
         }
