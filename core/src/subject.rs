@@ -96,7 +96,7 @@ impl Fault for NotOnAFile {
     }
 
     fn help(&self) -> Option<String> {
-        Some("name a cluster; `snapshot drill` and `snapshot restore` make one out of a snapshot".to_owned())
+        Some("name a cluster; `snapshot restore` makes one out of a snapshot".to_owned())
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         invalid_argument (db): the argument db is an empty path
           help: give a file or folder
         not_on_a_file (db): member remove needs a cluster, and this is the file /b.db
-          help: name a cluster; `snapshot drill` and `snapshot restore` make one out of a snapshot
+          help: name a cluster; `snapshot restore` makes one out of a snapshot
         ");
     }
 
