@@ -12,7 +12,7 @@ use etcdsh_core::error::Error;
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::Value;
-use etcdsh_tests::{MATRIX, Running, json as to_json, record, side_by_side, until};
+use etcdsh_tests::{MATRIX, Running, json as to_json, record, row, side_by_side, until};
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
@@ -41,6 +41,14 @@ pub(crate) fn told(cluster: &Running, name: &str, args: Json, events: &dyn Fn(&E
 pub(crate) fn healthy(cluster: &Running, members: usize) {
     until("every member is healthy", || match cluster.call("quorum", json!({})) {
         Ok(quorum) if quorum["verdict"] == "healthy" && quorum["voters"] == members => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+/// Waits until a member that was started again serves, however many members there are in the middle of a procedure.
+fn serving(cluster: &Running, name: &str) {
+    until(&format!("{name} serves"), || match cluster.call("health", json!({})) {
+        Ok(health) if row(&health, name)["verdict"] == "healthy" => Ok(()),
         other => Err(format!("{other:?}")),
     });
 }
@@ -112,8 +120,7 @@ fn at_boundaries(
                 assert!(killed.is_some(), "nothing was in its way: {}", describe(&error));
                 assert!(error.help().is_some_and(|help| !help.is_empty()), "{}", describe(&error));
                 stopped.push(format!("{at}, {}: {}", error.code(), error.in_one_line()));
-                // Who was killed is up again, and may not serve yet.
-                healthy(cluster, members);
+                serving(cluster, killed.as_ref().expect("somebody was killed"));
                 resume(cluster);
             }
         }
