@@ -7,7 +7,8 @@ use crate::context::{Context, Source};
 use crate::error::Result;
 use crate::format::view::{View, Wanted};
 use crate::operation::Operation;
-use crate::ops::keys::{Row, about_revision, at_revision, reader};
+use crate::ops::keys::read::reader;
+use crate::ops::keys::{Row, about_revision, at_revision};
 use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Octets;
 

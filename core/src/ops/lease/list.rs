@@ -80,7 +80,8 @@ impl Operation for LeaseList {
             Source::Cluster(cluster) => Arc::clone(cluster),
             Source::File(path) => {
                 let read = |image: &_, take: at_rest::Take<'_, Row>| {
-                    leases(image, |part| take(part.into_iter().map(Row::from).collect())).map(drop)
+                    leases(image, |part| take(part.into_iter().map(Row::from).collect()))?;
+                    Ok(())
                 };
                 return at_rest::rows(ctx, "db", path, read).await;
             }
