@@ -39,6 +39,12 @@ pub fn database(path: &Path) -> Result<PathBuf> {
 pub(crate) struct Stopping(Arc<Control>);
 
 impl Stopping {
+    /// Makes what ends the reading for a call.
+    fn new(ctx: &Context<'_>) -> Self {
+        let skip_hash_check = ctx.file.as_ref().is_some_and(|file| file.skip_hash_check);
+        Stopping(Arc::new(Control::new(skip_hash_check)))
+    }
+
     /// Returns what is ended then.
     pub(crate) fn control(&self) -> Arc<Control> {
         Arc::clone(&self.0)
@@ -76,10 +82,9 @@ pub(crate) async fn make<T: Send + 'static>(
 ) -> Result<T> {
     let path = database(path).map_err(|error| error.for_argument(argument))?;
     let (what, total) = (format!("reading {}", name(&path)), path.metadata().map_or(0, |meta| meta.len()));
-    let stopping = Stopping::default();
+    let stopping = Stopping::new(ctx);
     let control = stopping.control();
-    let open = move || Image::open_with(&path, control).map_err(|problem| of(argument, problem));
-    let mut working = tokio::task::spawn_blocking(move || work(&open()?));
+    let mut working = tokio::task::spawn_blocking(move || work(&Image::open_with(&path, control)?));
     let worked = loop {
         tokio::select! {
             biased;
@@ -91,16 +96,15 @@ pub(crate) async fn make<T: Send + 'static>(
             }
         }
     };
-    // What is wrong with another argument says so itself.
-    worked.map_err(|error| match error.argument() {
-        Some(_) => error,
-        None => about_revision(error).for_argument(argument),
-    })
+    worked.map_err(|error| of(argument, error))
 }
 
-/// Says which argument a problem is about: the file, unless it is the revision that was asked for.
-fn of(argument: &'static str, problem: problem::Problem) -> Error {
-    about_revision(problem.into()).for_argument(argument)
+/// Says which argument a failure is about: the file, unless it says so itself or is about the revision that was asked for.
+fn of(argument: &'static str, error: Error) -> Error {
+    match error.argument() {
+        Some(_) => error,
+        None => about_revision(error).for_argument(argument),
+    }
 }
 
 /// Where rows go while a file is read. It answers whether more of them are wanted.
@@ -114,15 +118,15 @@ pub(crate) async fn rows<T: Row + Send + 'static>(
     ctx: &Context<'_>,
     argument: &'static str,
     path: &Path,
-    work: impl FnOnce(&Image, Take<'_, T>) -> problem::Result<()> + Send + 'static,
+    work: impl FnOnce(&Image, Take<'_, T>) -> Result<()> + Send + 'static,
 ) -> Result<Rows<T>> {
     let path = database(path).map_err(|error| error.for_argument(argument))?;
+    let stopping = Stopping::new(ctx);
     ctx.rows(move |pages| async move {
-        let stopping = Stopping::default();
         let control = stopping.control();
         let read = move || work(&Image::open_with(&path, control)?, &mut |page| pages.send_blocking(page));
         let read = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
-        read.map_err(|problem| of(argument, problem))
+        read.map_err(|error| of(argument, error))
     })
     .await
 }

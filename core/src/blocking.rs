@@ -73,7 +73,7 @@ impl Driver {
         subject.iter().try_for_each(|subject| subject.suits(&entry.card))?;
         let (cluster, file) = match subject {
             Some(Subject::Cluster(profile)) => (Some(self.cluster(profile)?), None),
-            Some(Subject::File(path)) => (None, Some(path)),
+            Some(Subject::File(file)) => (None, Some(file)),
             None => (None, None),
         };
         let assumed = cluster.as_ref().is_some_and(|cluster| cluster.profile().assumed);

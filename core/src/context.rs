@@ -1,6 +1,6 @@
 //! What every call carries: the cluster it is about, the caller's folders, and the ways back to the caller while it runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::places::Places;
 use crate::report::Row;
 use crate::rpc::Cluster;
 use crate::stream::{Pages, Rows};
+use crate::subject::DbFile;
 use crate::units::Hook;
 use crate::value::{Value, to_value};
 
@@ -33,7 +34,7 @@ pub type HookFn<'a> = Box<dyn Fn(Value) -> Result<Value> + 'a>;
 pub struct Context<'a> {
     pub(crate) cluster: Option<Arc<Cluster>>,
     /// The file that the call is about in place of a cluster.
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) file: Option<DbFile>,
     pub(crate) places: &'a Places,
     pub(crate) cancel: CancellationToken,
     pub(crate) hooks: &'a [HookFn<'a>],
@@ -64,7 +65,7 @@ impl Context<'_> {
     /// The operation's card has neither as its target: a mistake of ours.
     pub(crate) fn source(&self) -> Result<Source<'_>> {
         match &self.file {
-            Some(path) => Ok(Source::File(path)),
+            Some(file) => Ok(Source::File(&file.path)),
             None => self.cluster().map(Source::Cluster),
         }
     }

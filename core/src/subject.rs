@@ -14,6 +14,8 @@ crate::args! {
     pub struct AtRest() {
         /// Read this file in place of a cluster: a snapshot, or the data dir of a member that is stopped.
         db: Option<PathBuf>,
+        /// Read the file also where the SHA-256 at its end is not that of its data: what is whole in it, or looks so.
+        skip_hash_check: bool,
     }
 }
 
@@ -24,7 +26,16 @@ pub enum Subject {
     /// A cluster that lives.
     Cluster(Profile),
     /// A snapshot, or the data dir of a member that is stopped.
-    File(PathBuf),
+    File(DbFile),
+}
+
+/// A file that is read in place of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DbFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Whether it is read also where the SHA-256 at its end is not that of its data.
+    pub skip_hash_check: bool,
 }
 
 impl Subject {
@@ -33,15 +44,22 @@ impl Subject {
     /// # Errors
     /// A setting that cannot be used, with the layer it stands in; a file and a cluster together.
     pub fn resolve(mut layers: Layers<'_>, places: &Places) -> Result<Self> {
-        let db: Record = layers.flags.remove("db").map(|db| ("db", db)).into_iter().collect();
-        let Some(db) = AtRest::read(complete(&[AtRest::PARAMS], db, &|path| places.absolute(path))?)?.db else {
+        let of_file = AtRest::PARAMS.iter().filter_map(|param| Some((param.name, layers.flags.remove(param.name)?)));
+        let of_file: Record = of_file.collect();
+        let AtRest { db, skip_hash_check } =
+            AtRest::read(complete(&[AtRest::PARAMS], of_file, &|path| places.absolute(path))?)?;
+        let Some(path) = db else {
+            if skip_hash_check {
+                let help = "give the file with db; what a cluster answers has no SHA-256";
+                return Err(BadArgument::invalid("skip_hash_check", "is given without db", help).into());
+            }
             return resolve(layers, places).map(Subject::Cluster);
         };
         if layers.flags.iter().any(|(_, value)| *value != Value::Null) {
             let help = "give one of them: a file is read without any cluster";
             return Err(BadArgument::invalid("db", "is given together with a setting of a cluster", help).into());
         }
-        Ok(Subject::File(db))
+        Ok(Subject::File(DbFile { path, skip_hash_check }))
     }
 
     /// Refuses what cannot be done with a file.
@@ -50,7 +68,7 @@ impl Subject {
     /// It is a file, and the operation works on clusters only.
     pub(crate) fn suits(&self, card: &Card) -> Result<()> {
         match self {
-            Subject::File(path) if card.target != Target::ClusterOrFile => {
+            Subject::File(DbFile { path, .. }) if card.target != Target::ClusterOrFile => {
                 Err(NotOnAFile { operation: card.name, path: path.clone() }.into())
             }
             _ => Ok(()),
@@ -106,21 +124,25 @@ mod tests {
     use crate::tests::shown;
 
     fn resolved(flags: &[(&'static str, &str)]) -> Result<Subject> {
-        let flags = flags.iter().map(|(name, value)| (*name, Value::from(*value))).collect();
+        let value = |text: &str| if text == "true" { Value::Bool(true) } else { Value::from(text) };
+        let flags = flags.iter().map(|(name, text)| (*name, value(text))).collect();
         let places = Places::from_env("/home/me".into(), |_| None);
         Subject::resolve(Layers { flags, env: &|_| None, shell: None }, &places)
     }
 
     #[test]
     fn a_file_stands_in_place_of_a_cluster() {
-        assert_eq!(resolved(&[("db", "b.db")]).unwrap(), Subject::File("/home/me/b.db".into()));
+        let file = |skip_hash_check| Subject::File(DbFile { path: "/home/me/b.db".into(), skip_hash_check });
+        assert_eq!(resolved(&[("db", "b.db")]).unwrap(), file(false));
+        assert_eq!(resolved(&[("db", "b.db"), ("skip_hash_check", "true")]).unwrap(), file(true));
         assert!(matches!(resolved(&[("endpoints", "a:1")]).unwrap(), Subject::Cluster(_)));
         let find = |name: &str| crate::catalogue::find(name).unwrap().card;
-        let file = Subject::File("/b.db".into());
+        let file = file(false);
         assert!(file.suits(&find("member list")).is_ok());
         let errors = [
             resolved(&[("db", "b.db"), ("endpoints", "a:1")]).map(drop).unwrap_err(),
             resolved(&[("db", "")]).map(drop).unwrap_err(),
+            resolved(&[("skip_hash_check", "true"), ("endpoints", "a:1")]).map(drop).unwrap_err(),
             file.suits(&find("member remove")).unwrap_err(),
         ];
         insta::assert_snapshot!(shown(errors), @"
@@ -128,7 +150,9 @@ mod tests {
           help: give one of them: a file is read without any cluster
         invalid_argument (db): the argument db is an empty path
           help: give a file or folder
-        not_on_a_file (db): member remove needs a cluster, and this is the file /b.db
+        invalid_argument (skip_hash_check): the argument skip_hash_check is given without db
+          help: give the file with db; what a cluster answers has no SHA-256
+        not_on_a_file (db): member remove needs a cluster, and this is the file /home/me/b.db
           help: name a cluster; `snapshot restore` makes one out of a snapshot
         ");
     }

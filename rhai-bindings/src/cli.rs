@@ -123,6 +123,10 @@ impl Args for Connection {
                 .value_name(value)
                 .help(param.doc().trim_end_matches('.'))
                 .action(action);
+            let flag = match param.kind {
+                Kind::Bool => flag.num_args(0).default_missing_value("true"),
+                _ => flag,
+            };
             flag.global(true).help_heading("Connection")
         });
         command.args(flags)
@@ -144,7 +148,11 @@ impl FromArgMatches for Connection {
         for param in Target::ClusterOrFile.params() {
             let Some(given) = matches.get_many::<String>(param.name) else { continue };
             let mut given: Vec<_> = given.map(|text| Value::Text(text.clone())).collect();
-            let value = if matches!(param.kind, Kind::List(_)) { Value::List(given) } else { given.remove(0) };
+            let value = match param.kind {
+                Kind::List(_) => Value::List(given),
+                Kind::Bool => Value::Bool(true),
+                _ => given.remove(0),
+            };
             self.0.insert(param.name, value);
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! The handle of a cluster, or of a file in its place: what `etcd` is, and what `connect` and `open_db` return. It is cheap to copy; connections live in the driver.
+//! The handle of a cluster, or of a file in its place: what `etcd` is, and what `connect` and `open_db` return. It is cheap to
+//! copy; connections live in the driver.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +53,7 @@ impl Cluster {
 impl fmt::Display for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.subject() {
-            Ok(Subject::File(path)) => write!(f, "file {}", path.display()),
+            Ok(Subject::File(file)) => write!(f, "file {}", file.path.display()),
             Ok(Subject::Cluster(Profile { name: Some(name), .. })) => write!(f, "cluster {name}"),
             Ok(Subject::Cluster(profile)) => {
                 let endpoints: Vec<_> = profile.endpoints.iter().map(ToString::to_string).collect();

@@ -8,7 +8,7 @@ use etcdsh_core::catalogue::CATALOGUE;
 use etcdsh_core::profile::Settings;
 use etcdsh_core::units::{Elapsed, Timestamp, rfc3339};
 use etcdsh_core::value::{Record, Value, from_record};
-use rhai::{Dynamic, Engine, FLOAT, FuncRegistration, INT, NativeCallContext};
+use rhai::{Dynamic, Engine, FLOAT, FuncRegistration, INT, Map, NativeCallContext};
 
 use crate::cluster::Cluster;
 use crate::command;
@@ -29,8 +29,11 @@ etcdsh_core::args! {
     /// What `open_db` takes.
     pub struct Open(
         /// The snapshot, or the data dir of a member that is stopped.
-        path: std::path::PathBuf,
-    ) {}
+        db: std::path::PathBuf,
+    ) {
+        /// Read the file also where the SHA-256 at its end is not that of its data.
+        skip_hash_check: bool,
+    }
 }
 
 /// Returns what a function takes, of the catalogue's or of ours, with its words. `connect` takes its settings in a map alone,
@@ -75,18 +78,34 @@ fn connect(engine: &mut Engine, session: &Arc<Session>) {
 }
 
 fn open_db(engine: &mut Engine, session: &Arc<Session>) {
+    let describe = |params: &[&str]| {
+        FuncRegistration::new("open_db")
+            .with_params_info(params)
+            .with_comments(["/// Returns the handle of a file in place of a cluster: a snapshot, or the data dir of a member that is\n\
+                             /// stopped. It has the same methods; those that need a cluster refuse it. The file is read, and never\n\
+                             /// written to. Option: `skip_hash_check`, to read it also where the SHA-256 at its end is not that of\n\
+                             /// its data.\n///\n\
+                             /// # Example\n/// ```rhai\n/// let db = open_db(\"backup.db\");\n/// print(db.member_list());\n/// ```"])
+            .with_volatility(true)
+    };
     let shared = Arc::clone(session);
-    FuncRegistration::new("open_db")
-        .with_params_info(["path: string", "Cluster"])
-        .with_comments(["/// Returns the handle of a file in place of a cluster: a snapshot, or the data dir of a member that is\n\
-                         /// stopped. It has the same methods; those that need a cluster refuse it. The file is read, and never\n\
-                         /// written to.\n///\n\
-                         /// # Example\n/// ```rhai\n/// let db = open_db(\"backup.db\");\n/// print(db.member_list());\n/// ```"])
-        .with_volatility(true)
-        .register_into_engine(engine, move |ctx: NativeCallContext<'_>, path: Dynamic| -> Thrown<Cluster> {
-            let open = |path| Ok(Cluster::named(&shared, shared.named([("db", Hooks::default().take("path", path)?)].into_iter().collect())?));
-            open(path).map_err(|error: etcdsh_core::Error| throw(error, &shared, Some(&ctx)))
+    let call = move |ctx: &NativeCallContext<'_>, db: Dynamic, options: Map| -> Thrown<Cluster> {
+        of_file(&shared, db, options).map_err(|error| throw(error, &shared, Some(ctx)))
+    };
+    let short = call.clone();
+    describe(&["db: string", "Cluster"])
+        .register_into_engine(engine, move |ctx: NativeCallContext<'_>, db: Dynamic| short(&ctx, db, Map::new()));
+    describe(&["db: string", "options: map", "Cluster"])
+        .register_into_engine(engine, move |ctx: NativeCallContext<'_>, db: Dynamic, options: Map| {
+            call(&ctx, db, options)
         });
+}
+
+fn of_file(session: &Arc<Session>, db: Dynamic, options: Map) -> Result<Cluster> {
+    let mut hooks = Hooks::default();
+    let db = hooks.take("db", db)?;
+    let given = Takes::of::<Open>().join("open_db", vec![db], hooks.fields(options)?)?;
+    Ok(Cluster::named(session, session.named(given)?))
 }
 
 fn open(session: &Arc<Session>, which: Dynamic) -> Result<Cluster> {

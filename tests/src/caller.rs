@@ -10,7 +10,7 @@ use etcdsh_core::operation::Entry;
 use etcdsh_core::places::Places;
 use etcdsh_core::profile::{Layers, Profile, resolve};
 use etcdsh_core::report::Answer;
-use etcdsh_core::subject::Subject;
+use etcdsh_core::subject::{DbFile, Subject};
 use etcdsh_core::value::{Record, Value};
 
 use crate::cluster::{driver, json};
@@ -83,7 +83,8 @@ impl Caller {
     /// # Errors
     /// What the operation failed with.
     pub fn call_on(&self, file: &Path, name: &str, args: serde_json::Value) -> Result<serde_json::Value> {
-        let (args, subject) = (record(args), Some(Subject::File(file.to_owned())));
+        let file = DbFile { path: file.to_owned(), skip_hash_check: false };
+        let (args, subject) = (record(args), Some(Subject::File(file)));
         let (places, cancel) = (&self.places, Cancel::new());
         let answer = self.ask(name, |entry| Call { entry, args, subject, places, hooks: &[], events: &|_| {}, cancel });
         answer.map(|value| json(&value))

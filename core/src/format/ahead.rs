@@ -12,6 +12,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 
 use super::bolt::Image;
 use super::problem::{FileFlaw, Problem, Result};
+use super::trailer;
 
 /// How much is read at a time: what stays in the cache of one core is not fetched from memory again to be summed.
 const PIECE: usize = 64 << 10;
@@ -25,9 +26,15 @@ const AHEAD: u64 = 8 << 20;
 pub struct Control {
     done: AtomicU64,
     stopped: AtomicBool,
+    skip_hash_check: bool,
 }
 
 impl Control {
+    /// Makes one for a file that is read, if this is set, also where the SHA-256 at its end is not that of its data.
+    pub fn new(skip_hash_check: bool) -> Self {
+        Control { skip_hash_check, ..Control::default() }
+    }
+
     /// Returns how many bytes from the front of the file have been read.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
@@ -112,10 +119,25 @@ pub fn beside<T>(image: &Image, length: u64, work: impl FnOnce(&Gate) -> T) -> (
 /// Does some work on a file while the file is read from front to back.
 ///
 /// # Errors
-/// Those of the reading, and those of the work.
+/// As for [`reading_sum`].
 pub(super) fn reading<T>(image: &Image, work: impl FnOnce(&Gate) -> Result<T>) -> Result<T> {
-    let (sum, worked) = beside(image, image.meta().length(), work);
-    sum.and(worked)
+    reading_sum(image, work).map(|(_, worked)| worked)
+}
+
+/// The same, and returns the file's SHA-256 beside the work's result.
+///
+/// # Errors
+/// Those of the reading, and those of the work; before them, that the SHA-256 at the end of the file is another one, unless the file
+/// is to be taken all the same. A file without one has none to be compared.
+pub(super) fn reading_sum<T>(image: &Image, work: impl FnOnce(&Gate) -> Result<T>) -> Result<([u8; 32], T)> {
+    let (sum, worked) = beside(image, trailer::summed(image), work);
+    // Where the reading failed for both, the reason is the same; where the sum is wrong, that is the reason for the rest.
+    let sum = sum?;
+    match trailer::compare(image, &sum) {
+        Err(problem) if !problem.is_harmless() && !image.control().skip_hash_check => return Err(problem),
+        _ => {}
+    }
+    worked.map(|worked| (sum, worked))
 }
 
 /// The first bytes of a file in order.

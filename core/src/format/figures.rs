@@ -3,7 +3,7 @@
 //! The hash is the CRC-32C of, for each bucket in the order of names, its name, and then each row's key and value in the order of
 //! keys, without anything between them. Source: etcd's `etcdutl/snapshot/v3_snapshot.go`.
 
-use super::ahead::beside;
+use super::ahead::reading_sum;
 use super::bolt::{Image, Row, Visit, survey};
 use super::mvcc::{self, Change, KeyValue, Span, live::Live};
 use super::problem::{Problem, Result};
@@ -36,19 +36,12 @@ pub struct Figures {
 /// # Errors
 /// The file is damaged: the first damage that is met, its SHA-256 first of all. A file without one is read all the same.
 pub fn figures(image: &Image) -> Result<(Figures, Records)> {
-    let length = trailer::summed(image);
-    let (sum, tally) = beside(image, length, |gate| -> Result<Tally> {
+    let (sum, tally) = reading_sum(image, |gate| {
         let mut tally = Tally::new(image, Depth::Readable);
         survey(image, Some(gate), &mut tally)?;
         Ok(tally)
-    });
-    // Where the reading failed for both, the reason is the same; where the sum is wrong, that is the reason for the rest.
-    let sum = sum?;
-    match trailer::compare(image, &sum) {
-        Err(problem) if !problem.is_harmless() => return Err(problem),
-        _ => {}
-    }
-    let (figures, records, _) = tally?.end(image, &sum)?;
+    })?;
+    let (figures, records, _) = tally.end(image, &sum)?;
     image.unchanged()?;
     Ok((figures, records))
 }
@@ -82,9 +75,8 @@ impl Tally {
 
     /// Ends the sum when all rows went by.
     pub(super) fn end(self, image: &Image, sum: &[u8]) -> Result<(Figures, Records, Span)> {
-        let Tally { hash, rows, changes, leased, live, mut span, records, .. } = self;
-        span.finished = records.applied.finished_compact;
-        span.scheduled = records.applied.scheduled_compact;
+        let Tally { hash, rows, changes, leased, live, span, records, .. } = self;
+        let span = Span { last: span.last, ..records.applied.compactions() };
         let revision = span.last.map_or(0, |rev| rev.main);
         let (keys, size, sha256) = (live.count(image)?, image.meta().length(), trailer::hex(sum));
         Ok((Figures { hash, revision, keys, changes, leased, rows, size, sha256 }, records, span))
@@ -131,6 +123,5 @@ impl Visit for Tally {
 /// # Errors
 /// A page or a record is damaged.
 pub fn compactions(image: &Image) -> Result<Span> {
-    let applied = Records::read(image)?.applied;
-    Ok(Span { last: None, finished: applied.finished_compact, scheduled: applied.scheduled_compact })
+    Ok(Records::read(image)?.applied.compactions())
 }

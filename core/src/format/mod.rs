@@ -28,7 +28,7 @@ pub mod proto;
 pub mod schema;
 pub mod snap;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod trailer;
 pub mod usage;
 pub mod v2;

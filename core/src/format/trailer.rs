@@ -51,7 +51,9 @@ impl Flaw {
     pub(super) fn help(&self) -> &'static str {
         match self {
             Flaw::Missing => "a member's own file or a copy of it has none; `snapshot save` makes one that has",
-            Flaw::Wrong { .. } | Flaw::Apart { .. } => "use another backup; this one is not what etcd sent",
+            Flaw::Wrong { .. } | Flaw::Apart { .. } => {
+                "use another backup, because this one is not what etcd sent; `keys` with db and skip_hash_check reads what is whole in it"
+            }
         }
     }
 

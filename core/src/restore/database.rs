@@ -14,7 +14,7 @@
 use super::{Alarms, NewCluster, RestoreError, Spec, TERM};
 use crate::error::Result;
 use crate::format::bolt::{Appended, Changes, Edge, Image, Pages, Row, Rows, Walk};
-use crate::format::mvcc::{self, Change, Rev, Span};
+use crate::format::mvcc::{self, Change, Rev};
 use crate::format::problem::Problem;
 use crate::format::schema::{Flaw, MOST, Records, read_alarm};
 use crate::member::Member;
@@ -29,6 +29,7 @@ pub(super) struct Difference {
     pub(super) changes: Changes,
     pub(super) before: i64,
     pub(super) after: i64,
+    pub(super) alarms_kept: usize,
     pub(super) alarms_dropped: usize,
 }
 
@@ -36,8 +37,7 @@ pub(super) struct Difference {
 pub(super) fn difference(image: &Image, cluster: &NewCluster, spec: &Spec) -> Result<Difference> {
     let mut records = Records::default();
     let mut meta = rows(image, b"meta", &mut |row| records.take(image, b"meta", row))?;
-    let mut span = Span { last: None, ..Span::default() };
-    (span.finished, span.scheduled) = (records.applied.finished_compact, records.applied.scheduled_compact);
+    let mut span = records.applied.compactions();
     if let Some(rev) = newest(image)? {
         span.row(rev);
     }
@@ -67,27 +67,24 @@ pub(super) fn difference(image: &Image, cluster: &NewCluster, spec: &Spec) -> Re
             meta.insert(b"storageVersion".to_vec(), text);
         }
     }
-    let alarms_dropped = match spec.alarms {
-        Alarms::All => 0,
-        Alarms::Known | Alarms::None => {
-            let all = rows(image, b"alarm", &mut |_| Ok(()))?;
-            let is_member = |key: &[u8]| {
-                let alarm = read_alarm(key).ok();
-                alarm.is_some_and(|alarm| cluster.members.iter().any(|member| member.id == alarm.member_id))
-            };
-            let count = all.len();
-            let kept: Rows =
-                all.into_iter().filter(|(key, _)| spec.alarms == Alarms::Known && is_member(key)).collect();
-            let dropped = count - kept.len();
-            changes.buckets.insert(b"alarm".to_vec(), kept);
-            dropped
+    let alarms = rows(image, b"alarm", &mut |_| Ok(()))?;
+    let is_kept = |key: &[u8]| match spec.alarms {
+        Alarms::All => true,
+        Alarms::Known => {
+            read_alarm(key).is_ok_and(|alarm| cluster.members.iter().any(|member| member.id == alarm.member_id))
         }
+        Alarms::None => false,
     };
+    let (kept, dropped): (Rows, Rows) = alarms.into_iter().partition(|(key, _)| is_kept(key));
+    let (alarms_kept, alarms_dropped) = (kept.len(), dropped.len());
+    if alarms_dropped > 0 {
+        changes.buckets.insert(b"alarm".to_vec(), kept);
+    }
     let member = |member: &Member| (member.id.to_string().into_bytes(), member.to_json().into_bytes());
     changes.buckets.insert(b"members".to_vec(), cluster.members.iter().map(member).collect());
     changes.buckets.insert(b"members_removed".to_vec(), Rows::new());
     changes.buckets.insert(b"meta".to_vec(), meta);
-    Ok(Difference { changes, before, after, alarms_dropped })
+    Ok(Difference { changes, before, after, alarms_kept, alarms_dropped })
 }
 
 /// Returns the revision that is so many above another one. etcd counts from the newest row, which may be below the revision of the

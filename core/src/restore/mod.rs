@@ -101,6 +101,8 @@ pub struct Restored {
     pub revision: i64,
     /// The SHA-256 of the data that was read, in hex, where it was checked against the one at the end of the file.
     pub sha256: Option<String>,
+    /// How many alarms the new member begins with.
+    pub alarms_kept: usize,
     /// How many alarms were left out.
     pub alarms_dropped: usize,
     /// The data dir.
@@ -155,6 +157,7 @@ pub fn restore(image: &Image, spec: &Spec) -> Result<Restored> {
         revision_before: difference.before,
         revision: difference.after,
         sha256: sum.map(|sum| trailer::hex(&sum)),
+        alarms_kept: difference.alarms_kept,
         alarms_dropped: difference.alarms_dropped,
         data_dir: spec.data_dir.clone(),
         wal_dir: spec.wal_dir.clone().unwrap_or_else(|| member.join("wal")),

@@ -264,8 +264,8 @@ impl Shell {
     /// Names the cluster that the next line goes to.
     fn cluster_name(&self) -> String {
         match self.interpreter.session.ambient() {
-            Ok(Subject::File(path)) => {
-                etcdsh_core::units::escape(&path.file_name().unwrap_or_default().to_string_lossy())
+            Ok(Subject::File(file)) => {
+                etcdsh_core::units::escape(&file.path.file_name().unwrap_or_default().to_string_lossy())
             }
             Ok(Subject::Cluster(Profile { name: Some(name), .. })) => etcdsh_core::units::escape(&name),
             Ok(Subject::Cluster(Profile { endpoints, .. })) => endpoints

@@ -126,9 +126,35 @@ fn verified(cluster: &Running, file: &Path) {
     let flipped = cluster.home().join("flipped.db");
     std::fs::write(&flipped, bytes).unwrap();
     let damaged = verify(json!({ "file": flipped, "live": true }));
-    assert_eq!((&damaged["ok"], codes(&damaged).as_str()), (&json!(false), "sha256_mismatch"), "{damaged}");
+    let told = "sha256_mismatch not_compared";
+    assert_eq!((&damaged["ok"], codes(&damaged).as_str()), (&json!(false), told), "{damaged}");
     let error = cluster.call("snapshot status", json!({ "file": flipped })).unwrap_err();
     assert_eq!((error.code(), error.argument()), ("sha256_mismatch", Some("file")), "{}", describe(&error));
+    for args in [json!({ "a": file, "b": flipped }), json!({ "a": flipped, "live": true })] {
+        let error = cluster.call("snapshot diff", args.clone()).unwrap_err();
+        let side = if args["live"] == true { "a" } else { "b" };
+        assert_eq!((error.code(), error.argument()), ("sha256_mismatch", Some(side)), "{}", describe(&error));
+    }
+    salvaged(cluster, &flipped);
+}
+
+/// A damaged file is read by whoever says so, and by nobody else.
+fn salvaged(cluster: &Running, flipped: &Path) {
+    let error = cluster.caller.call_on(flipped, "keys", json!({})).unwrap_err();
+    assert_eq!((error.code(), error.argument()), ("sha256_mismatch", Some("db")), "{}", describe(&error));
+    let flipped = flipped.display();
+    let nu = |flags: &str| cluster.nu(&format!("etcd keys --db {flipped} {flags} --prefix /k/ | length"));
+    assert!(nu("").err.contains("sha256_mismatch"));
+    let read = nu("--skip-hash-check");
+    assert_eq!(read.out.trim(), "20", "{}", read.err);
+    let rhai = |flags: &[&str], script: String| {
+        let mut command = cluster.command(program("etcdsh"));
+        Said::by(command.arg("eval").args(flags).arg(script))
+    };
+    let keys = "keys(#{ prefix: \"/k/\" }).to_array().len()";
+    assert!(rhai(&[], format!("open_db(\"{flipped}\").{keys}")).err.contains("sha256_mismatch"));
+    assert_eq!(rhai(&[], format!("open_db(\"{flipped}\", #{{ skip_hash_check: true }}).{keys}")).out.trim(), "20");
+    assert_eq!(rhai(&["--db", &flipped.to_string(), "--skip-hash-check"], format!("etcd.{keys}")).out.trim(), "20");
 }
 
 /// What a file differs in: from the cluster, from another file, and from itself at another revision.

@@ -11,7 +11,7 @@
 use serde::Deserialize;
 
 use super::flaw::{Flaw, json, number, text};
-use crate::format::mvcc::Change;
+use crate::format::mvcc::{Change, Span};
 use crate::id::MemberId;
 
 /// The bucket `meta`.
@@ -29,6 +29,13 @@ pub struct Applied {
     pub finished_compact: Option<i64>,
     /// The form of the data, as text.
     pub storage_version: Option<String>,
+}
+
+impl Applied {
+    /// Returns the span of the store, without its newest row.
+    pub fn compactions(&self) -> Span {
+        Span { last: None, finished: self.finished_compact, scheduled: self.scheduled_compact }
+    }
 }
 
 /// Who votes in raft.

@@ -3,15 +3,24 @@
 pub(crate) mod model;
 mod words;
 
+use std::sync::Arc;
+
+use super::ahead::Control;
 use super::bolt::fixture::{self, PAGE, Rows};
 use super::bolt::tests::{Dice, OnDisk, on_disk};
 use super::bolt::{Bucket, Image, Pages, Root, Walk};
 use super::check::{Checked, Severity, check};
+use super::diff::{Asked, diff};
 use super::figures::figures;
+use super::hashkv::hashkv;
+use super::leases::leases;
 use super::mvcc::live::Live;
 use super::mvcc::row_tests::{row_key, row_value};
 use super::mvcc::{KeyValue, Keys, each_row};
+use super::prefix::Grouping;
 use super::problem::{Flaw, Result};
+use super::usage::usage;
+use super::view::{Wanted, view};
 use crate::error::Fault;
 
 /// A store of 60 keys, of which every third was put again and every fifth was deleted.
@@ -218,4 +227,35 @@ fn a_walk_ends_in_any_bucket() {
         }
         assert!(rows <= 92 && problems <= 1, "{root}: {rows} rows, {problems} problems");
     }
+}
+
+/// What is read out of a file is held back until it is known that nothing in it was changed.
+#[test]
+fn a_wrong_sum_is_told_before_anything_is_read_out_of_a_file() {
+    let mut bytes = snapshot();
+    let value = bytes.windows(5).position(|window| window == b"value").unwrap();
+    bytes[value] ^= 1;
+    let (flipped, sound) = (on_disk(&bytes), on_disk(&snapshot()));
+    let open = |file: &OnDisk, skip| Image::open_with(&file.path, Arc::new(Control::new(skip))).unwrap();
+    let sound = open(&sound, false);
+    for skip in [false, true] {
+        let image = open(&flipped, skip);
+        let mut items = 0;
+        let mut take = |page: usize| {
+            items += page;
+            true
+        };
+        let done = [
+            view(&image, Wanted::default(), |page| take(page.len())).map(drop),
+            leases(&image, |page| take(page.len())).map(drop),
+            usage(&image, Grouping::default(), 1).map(drop),
+            hashkv(&image, None, None).map(drop),
+            hashkv(&image, Some(70), Some(60)).map(drop),
+            diff(&image, &sound, &Asked::default(), |_| take(1)).map(drop),
+            diff(&sound, &image, &Asked::default(), |_| take(1)).map(drop),
+        ];
+        let codes = done.map(|done| done.map_or_else(|problem| problem.code(), |()| "read"));
+        assert_eq!((codes, items > 0), ([if skip { "read" } else { "sha256_mismatch" }; 7], skip));
+    }
+    assert_eq!(figures(&open(&flipped, false)).unwrap_err().code(), "sha256_mismatch");
 }

@@ -149,7 +149,7 @@ fn rows_records_and_messages() {
     sha256_missing: it has no SHA-256 at its end, so nothing tells whether its values are as they were
       help: a member's own file or a copy of it has none; `snapshot save` makes one that has
     sha256_mismatch: its SHA-256 is bb, and it should be aa: it was damaged or changed
-      help: use another backup; this one is not what etcd sent
+      help: use another backup, because this one is not what etcd sent; `keys` with db and skip_hash_check reads what is whole in it
     ");
 }
 

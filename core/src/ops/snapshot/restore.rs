@@ -262,22 +262,22 @@ fn report(spec: &Spec, made: Restored, took: Duration) -> Made {
         sha256: made.sha256,
         size: Bytes::new(made.size),
         alarms_dropped: made.alarms_dropped.try_into().unwrap_or(i64::MAX),
-        advice: advice(spec),
+        advice: advice(spec.bump_revision, made.alarms_kept),
         took: took.into(),
     }
 }
 
 /// Says what its user may not think of.
-fn advice(spec: &Spec) -> Vec<String> {
+fn advice(bump_revision: Option<u64>, alarms: usize) -> Vec<String> {
     let mut advice = Vec::new();
-    if spec.bump_revision.is_none() {
+    if bump_revision.is_none() {
         advice.push(
             "clients that saw newer revisions of the old cluster, such as Kubernetes' controllers, may take old values for new ones: \
              restore with bump_revision and mark_compacted, or restart them all"
                 .to_owned(),
         );
     }
-    if spec.alarms == Alarms::All {
+    if alarms > 0 {
         advice.push(
             "alarms that the snapshot holds are raised again: see `alarm list`, or restore with scrub_alarms"
                 .to_owned(),
@@ -307,5 +307,21 @@ impl Fault for Answers {
 
     fn sent(&self) -> Option<Sent> {
         Some(Sent::Never)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_its_user_may_not_think_of_is_told_where_it_applies() {
+        insta::assert_snapshot!(advice(None, 1).join("\n"), @"
+        clients that saw newer revisions of the old cluster, such as Kubernetes' controllers, may take old values for new ones: restore with bump_revision and mark_compacted, or restart them all
+        alarms that the snapshot holds are raised again: see `alarm list`, or restore with scrub_alarms
+        ");
+        assert_eq!(advice(None, 0), advice(None, 1)[..1]);
+        assert_eq!(advice(Some(0), 2), advice(None, 1)[1..]);
+        assert!(advice(Some(7), 0).is_empty());
     }
 }

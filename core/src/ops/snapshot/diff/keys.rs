@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Args, Other, Tell, second, with_cluster};
+use super::{Args, Other, Tell, files, with_cluster};
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
-use crate::format::diff::{self, Difference, diff};
+use crate::format::diff::{self, Difference};
 use crate::format::view::Item;
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
@@ -127,7 +127,7 @@ impl Operation for SnapshotDiffKeys {
                 let b = at_rest::database(&b).map_err(|error| error.for_argument("b"))?;
                 at_rest::rows(ctx, "a", &args.a, move |a, take| {
                     let mut list = Paged { page: Vec::new(), take };
-                    diff(a, &second(a, &b)?, &asked, |difference| list.add(difference))?;
+                    files(a, &b, &asked, |difference| list.add(difference))?;
                     list.end();
                     Ok(())
                 })

@@ -1,6 +1,8 @@
 //! `snapshot diff`: what two stores differ in, in short.
 
 pub mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,12 +15,13 @@ use crate::context::Context;
 use crate::error::{Error, Interrupted, Result};
 use crate::format::bolt::Image;
 use crate::format::diff::{Asked, Counts, Diffed, Difference, Merge, Summary, Summed, diff};
-use crate::format::mvcc::Span;
-use crate::format::problem;
+use crate::format::mvcc::{self, Span};
+use crate::format::problem::{self, Flaw, Problem};
 use crate::format::view::{Item, View, Wanted};
 use crate::id::Revision;
 use crate::operation::Operation;
-use crate::ops::keys::{Take, query_below};
+use crate::ops::keys::query_below;
+use crate::ops::keys::read::{Take, read};
 use crate::ops::usage::grouping;
 use crate::rpc::{Cluster, KeyValue};
 use crate::units::{Bytes, Octets};
@@ -128,8 +131,7 @@ impl Operation for SnapshotDiff {
         match other {
             Other::File(b) => {
                 let b = at_rest::database(&b).map_err(|error| error.for_argument("b"))?;
-                let diffed =
-                    at_rest::read(ctx, "a", &args.a, move |a| diff(a, &second(a, &b)?, &asked, |_| true)).await?;
+                let diffed = at_rest::make(ctx, "a", &args.a, move |a| files(a, &b, &asked, |_| true)).await?;
                 Ok(compared(&args, &diffed))
             }
             Other::Cluster => {
@@ -201,17 +203,45 @@ impl Tell for Unlisted {
     fn end(&mut self) {}
 }
 
-/// Opens the second file, which is read no longer than the first one.
-pub(super) fn second(first: &Image, path: &Path) -> problem::Result<Image> {
-    Image::open_with(path, Arc::clone(first.control()))
+/// Compares two files, the second of which is read no longer than the first one.
+pub(super) fn files(a: &Image, b: &Path, asked: &Asked, take: impl FnMut(Difference) -> bool) -> Result<Diffed> {
+    let of = |problem: Problem| {
+        let is_b = match problem.flaw() {
+            // One file has two revisions that were asked for.
+            Flaw::Row(mvcc::Flaw::Future { asked: told, .. } | mvcc::Flaw::Compacted { asked: told, .. })
+                if a.path() == b =>
+            {
+                asked.revision_b == Some(*told)
+            }
+            _ => a.path() != b && problem.place().file.as_deref() == Some(b),
+        };
+        about(if is_b { "b" } else { "a" }, problem.into())
+    };
+    Image::open_with(b, Arc::clone(a.control())).and_then(|b| diff(a, &b, asked, take)).map_err(of)
 }
 
-struct ToThread(mpsc::Sender<Vec<KeyValue>>);
+/// Says which argument an error of a side is about: the side itself, or the revision that was asked of it.
+fn about(side: &str, error: Error) -> Error {
+    match error.code() {
+        "compacted" | "future_revision" => error.for_argument(format!("revision_{side}")),
+        _ => error.for_argument(side),
+    }
+}
+
+/// Keys of the cluster on their way to the thread that compares; none are the end of them. Where they end without it, the
+/// reading broke off, and what the cluster has behind them is not known.
+struct ToThread(mpsc::Sender<Option<Vec<KeyValue>>>);
+
+impl ToThread {
+    async fn send(&self, items: Option<Vec<KeyValue>>) -> Result<()> {
+        // The thread has failed where nobody takes them; its error is read below.
+        self.0.send(items).await.map_err(|_| Interrupted.into())
+    }
+}
 
 impl Take for ToThread {
     async fn take(&mut self, items: Vec<KeyValue>) -> Result<()> {
-        // The thread has failed where nobody takes them; its error is read below.
-        self.0.send(items).await.map_err(|_| Interrupted.into())
+        self.send(Some(items)).await
     }
 }
 
@@ -228,17 +258,27 @@ pub(super) async fn with_cluster(
     let stopping = at_rest::Stopping::default();
     let control = stopping.control();
     let merged = tokio::task::spawn_blocking(move || merge(&Image::open_with(&path, control)?, &asked, items, list));
-    let read = crate::ops::keys::read(&cluster, query, None, &mut ToThread(sender)).await;
+    let mut to_thread = ToThread(sender);
+    let read = match read(&cluster, query, None, &mut to_thread).await {
+        Ok(revision) => to_thread.send(None).await.map(|()| revision),
+        Err(error) => Err(error),
+    };
+    drop(to_thread);
     let merged = merged.await.map_err(Error::internal)?;
-    let diffed = merged.map_err(|problem| Error::from(problem).for_argument("a"))?;
-    Ok((diffed, Some(read?).filter(|revision| revision.0 > 0)))
+    let diffed = merged.map_err(|problem| about("a", problem.into()))?;
+    let revision = read.map_err(|error| match error.code() {
+        // What else is wrong with the cluster is about none of the arguments.
+        "compacted" | "future_revision" => about("b", error),
+        _ => error,
+    })?;
+    Ok((diffed, Some(revision).filter(|revision| revision.0 > 0)))
 }
 
 /// Goes through both sides in the order of keys.
 fn merge(
     image: &Image,
     asked: &Asked,
-    mut items: mpsc::Receiver<Vec<KeyValue>>,
+    mut items: mpsc::Receiver<Option<Vec<KeyValue>>>,
     mut list: impl Tell,
 ) -> problem::Result<Diffed> {
     let mut view = View::new(image, Wanted { revision: asked.revision_a, ..Wanted::below(&asked.prefix) })?;
@@ -252,13 +292,14 @@ fn merge(
         list.add(difference)
     };
     let mut goes_on = true;
-    while let Some(page) = items.blocking_recv().filter(|_| goes_on) {
+    while goes_on && let Some(page) = items.blocking_recv() {
+        let Some(page) = page else {
+            merge.end(&mut tell)?;
+            break;
+        };
         for item in page {
             goes_on = goes_on && merge.take(Item::from(item), &mut tell)?;
         }
-    }
-    if goes_on {
-        merge.end(&mut tell)?;
     }
     list.end();
     Ok(Diffed { a, b: Span::default(), history: Default::default(), summary: summary.end() })

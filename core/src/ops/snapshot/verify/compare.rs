@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::format::figures::figures;
 use crate::format::hashkv::hashkv;
-use crate::format::mvcc::Span;
+use crate::format::mvcc::{Rev, Span};
 use crate::id::Revision;
 use crate::ops::hash::{BOUND, compare};
 
@@ -36,10 +36,8 @@ impl Reach {
 /// Compares a file with another.
 pub(super) async fn with_file(ctx: &Context<'_>, file: &Path, span: &Span, other: &Path) -> Result<Finding> {
     let theirs = at_rest::read(ctx, "against", other, |image| {
-        let mut span = crate::format::figures::compactions(image)?;
-        let (figures, _) = figures(image)?;
-        span.last = Some(crate::format::mvcc::Rev { main: figures.revision, sub: 0 });
-        Ok(span)
+        let (figures, records) = figures(image)?;
+        Ok(Span { last: Some(Rev { main: figures.revision, sub: 0 }), ..records.applied.compactions() })
     })
     .await?;
     let (ours, theirs) = (Reach::from(span), Reach::from(&theirs));
@@ -83,6 +81,12 @@ pub(super) async fn with_cluster(ctx: &Context<'_>, file: &Path, span: &Span) ->
     }
     let own = at_rest::read(ctx, "file", file, move |image| hashkv(image, Some(revision), compacted)).await?;
     Ok(judged(name, ours, theirs, revision, own.hash == hash))
+}
+
+/// Says of a file in which something is lost or wrong that it was not compared.
+pub(super) fn left_out(name: &str) -> Finding {
+    let message = format!("it was not compared with {name}: what is damaged differs from anything");
+    finding(Severity::Info, "not_compared", message, "")
 }
 
 pub(super) fn judged(name: &str, ours: Reach, theirs: Reach, revision: i64, same: bool) -> Finding {

@@ -148,17 +148,18 @@ impl Operation for SnapshotVerify {
         })
         .await?;
         let damaged = findings.iter().any(|finding| finding.severity == Severity::Error);
-        match &checked.figures {
-            // What is damaged differs from anything.
-            Some(_) if !damaged => {
-                if let Some(other) = &against {
-                    findings.push(compare::with_file(ctx, &file, &checked.span, other).await?);
-                }
-                if live {
-                    findings.push(compare::with_cluster(ctx, &file, &checked.span).await?);
-                }
-            }
-            _ => {}
+        let damaged = damaged || checked.figures.is_none();
+        if let Some(other) = &against {
+            findings.push(match damaged {
+                true => compare::left_out(&other.display().to_string()),
+                false => compare::with_file(ctx, &file, &checked.span, other).await?,
+            });
+        }
+        if live {
+            findings.push(match damaged {
+                true => compare::left_out("the cluster"),
+                false => compare::with_cluster(ctx, &file, &checked.span).await?,
+            });
         }
         Ok(report(&file, checked, findings))
     }
@@ -211,7 +212,7 @@ fn pages(found: Vec<check::Finding>, checked: &Checked) -> Vec<Finding> {
 fn of_problem(severity: Severity, problem: &Problem) -> Finding {
     let cause = std::error::Error::source(problem).map(|cause| format!(": {cause}")).unwrap_or_default();
     let remedy = problem.help().or_else(|| {
-        let lost = "use another backup; what is whole in this one can still be read with `keys` and db";
+        let lost = "use another backup; `keys` with db and skip_hash_check reads what is whole in this one";
         (severity == Severity::Error).then(|| lost.to_owned())
     });
     Finding {

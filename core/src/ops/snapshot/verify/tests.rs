@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::compare::{Reach, apart, judged, unknown};
+use super::compare::{Reach, apart, judged, left_out, unknown};
 use super::*;
 use crate::format::bolt::Image;
 use crate::format::bolt::fixture::{self, Rows};
@@ -131,7 +131,7 @@ fn damage_has_its_place_and_a_remedy() {
     let findings = std::mem::take(&mut damaged.findings);
     insta::assert_snapshot!(told(&pages(findings, &damaged)), @"
     error row_damaged (bucket key, element 0): the value of revision 5 cannot be read: the message ends within a field
-      remedy: use another backup; what is whole in this one can still be read with `keys` and db
+      remedy: use another backup; `keys` with db and skip_hash_check reads what is whole in this one
     error row_damaged: 3 more of this kind were found
     ");
 }
@@ -222,6 +222,7 @@ fn histories_are_compared() {
         compared(7, 7, false),
         apart("the cluster", 7, Some(9)),
         apart("the cluster", 7, None),
+        left_out("the cluster"),
         unknown("the cluster", "no member told its revision"),
     ];
     insta::assert_snapshot!(told(&findings), @"
@@ -235,6 +236,7 @@ fn histories_are_compared() {
       remedy: a newer snapshot can be compared
     info not_comparable: it cannot be compared with the cluster: they have revision 7 in common, and one is compacted
       remedy: a newer snapshot can be compared
+    info not_compared: it was not compared with the cluster: what is damaged differs from anything
     warning not_comparable: it cannot be compared with the cluster: no member told its revision
       remedy: `health` shows how its members are
     ");
