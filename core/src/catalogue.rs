@@ -31,6 +31,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::snapshot::diff::SnapshotDiff>(),
     entry::<ops::snapshot::diff::keys::SnapshotDiffKeys>(),
     entry::<ops::snapshot::restore::SnapshotRestore>(),
+    entry::<ops::snapshot::drill::SnapshotDrill>(),
     entry::<ops::member::list::MemberList>(),
     entry::<Changing<ops::member::add::MemberAdd>>(),
     entry::<Changing<ops::member::promote::MemberPromote>>(),

@@ -150,6 +150,7 @@ pub fn lone(data_dir: &Path, wal_dir: Option<&Path>) -> Spec {
         target_version: None,
         rewrite: false,
         alarms: Alarms::All,
+        without_auth: false,
         skip_hash_check: false,
     }
 }

@@ -7,6 +7,7 @@
 //! | `meta` | `consistent_index` the number of members, `term` 1: the log that is made has just their entries |
 //! | with a bump | a row with an empty value in `key`, and its revision as `scheduledCompactRev` in `meta` |
 //! | for a version | `storageVersion` in `meta`, `clusterVersion` in `cluster`, and no `downgrade` there |
+//! | without users | `authEnabled` in `auth` off; users and roles stay |
 //! | without alarms | `alarm` without those that are not to be kept |
 //!
 //! Source: etcd's `etcdutl/snapshot/v3_snapshot.go` and `server/storage/schema`.
@@ -66,6 +67,11 @@ pub(super) fn difference(image: &Image, cluster: &NewCluster, spec: &Spec) -> Re
         } else {
             meta.insert(b"storageVersion".to_vec(), text);
         }
+    }
+    if spec.without_auth {
+        let mut auth = rows(image, b"auth", &mut |_| Ok(()))?;
+        auth.insert(b"authEnabled".to_vec(), vec![0]);
+        changes.buckets.insert(b"auth".to_vec(), auth);
     }
     let alarms = rows(image, b"alarm", &mut |_| Ok(()))?;
     let is_kept = |key: &[u8]| match spec.alarms {

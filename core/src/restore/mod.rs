@@ -70,6 +70,8 @@ pub struct Spec {
     pub rewrite: bool,
     /// Which alarms are kept.
     pub alarms: Alarms,
+    /// Whether nobody has to log in any more: for a throwaway cluster, whose maker does not know the passwords.
+    pub without_auth: bool,
     /// Whether a file without a SHA-256, or with another one, is taken too: a member's own database is such a file.
     pub skip_hash_check: bool,
 }

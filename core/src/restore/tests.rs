@@ -57,6 +57,7 @@ fn spec(data_dir: &Path) -> Spec {
         target_version: None,
         rewrite: false,
         alarms: Alarms::All,
+        without_auth: false,
         skip_hash_check: false,
     }
 }

@@ -38,7 +38,7 @@ pub use error::SandboxError;
 pub use guard::SandboxGuard;
 pub(crate) use log::end as end_of_log;
 pub use member::{Member, MemberRow, ProcessState};
-pub use options::{MemberOptions, Options};
+pub use options::{MemberOptions, Options, Seat, Seed};
 pub use words::{SandboxMember, SandboxName};
 
 use crate::args::BadArgument;

@@ -1,7 +1,36 @@
 //! What a new sandbox is to be like.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::error::Result;
+
+/// Puts data into a member's data dir before it starts for the first time.
+#[derive(Clone)]
+pub struct Seed(pub Arc<dyn Fn(&Seat) -> Result<()> + Send + Sync>);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+/// A member that is about to start for the first time.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its name.
+    pub name: String,
+    /// Name and peer URL of every member.
+    pub initial_cluster: Vec<(String, String)>,
+    /// What makes the ids those of this cluster.
+    pub token: String,
+    /// Its own peer URL.
+    pub peer_url: String,
+    /// Its data dir, which is not there yet.
+    pub data_dir: PathBuf,
+}
 
 /// What a new sandbox is to be like.
 #[derive(Debug, Clone)]
@@ -23,6 +52,8 @@ pub struct Options {
     pub detached: bool,
     /// How long the members may take until they serve.
     pub wait: Duration,
+    /// What the members have when they start; nothing without it.
+    pub seed: Option<Seed>,
 }
 
 /// What is different for one member of a new sandbox.
@@ -49,6 +80,7 @@ impl Default for Options {
             only: BTreeMap::new(),
             detached: true,
             wait: Duration::from_secs(60),
+            seed: None,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Starting a cluster. When it does not work out, nothing is left but the logs.
 
+use futures_util::future::join_all;
+
 use super::error::{SandboxError, cut};
 use super::etcd::find;
 use super::files::{make_folder, remove};
-use super::options::{MemberOptions, Options};
+use super::options::{MemberOptions, Options, Seat, Seed};
 use super::ports::{Held, hold};
 use super::profile::USER;
 use super::session::Session;
-use super::state::{Lock, State, StoredMember, log_path};
+use super::state::{Lock, State, StoredMember, data_dir, log_path};
 use super::{Sandbox, ca, log};
 use crate::args::BadArgument;
 use crate::error::{Error, Result};
@@ -46,6 +48,9 @@ impl Sandbox {
     async fn bring_up(&self, options: &Options, lock: Lock) -> Result<()> {
         let (state, mut held) = self.prepare(options)?;
         state.save(&self.folder)?;
+        if let Some(seed) = &options.seed {
+            self.seed(&state, seed).await?;
+        }
         let mut session = Session::new(self, lock)?;
         let names = session.member_names();
         for name in &names {
@@ -60,6 +65,26 @@ impl Sandbox {
             self.wait_ready(&names, options.wait).await?;
         }
         self.write_profile(&session.state)
+    }
+
+    /// Gives the members what they are to have, all at the same time.
+    async fn seed(&self, state: &State, seed: &Seed) -> Result<()> {
+        let all: Vec<_> = state.members.iter().map(|m| (m.name.clone(), state.peer_url(m))).collect();
+        let seats = all.iter().map(|(name, peer_url)| Seat {
+            name: name.clone(),
+            initial_cluster: all.clone(),
+            token: state.token.clone(),
+            peer_url: peer_url.clone(),
+            data_dir: data_dir(&self.folder, name),
+        });
+        let put = seats.map(|seat| {
+            let seed = seed.clone();
+            tokio::task::spawn_blocking(move || (seed.0)(&seat))
+        });
+        for done in join_all(put).await {
+            done.map_err(Error::internal)??;
+        }
+        Ok(())
     }
 
     /// Makes a user and asks everybody for one; returns the password.

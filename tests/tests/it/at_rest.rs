@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::failing::describe;
 
 /// One member with all that a file can hold.
-fn filled(version: &str, options: Options) -> Running {
+pub(crate) fn filled(version: &str, options: Options) -> Running {
     let cluster = Running::start(version, Options { members: 1, ..options }).unwrap();
     for round in 0..3 {
         for key in 0..20 {
@@ -34,7 +34,7 @@ fn column(table: &Json, name: &str) -> Vec<String> {
     cells(table, name).into_iter().map(|cell| cell.as_str().unwrap_or_default().to_owned()).collect()
 }
 
-fn saved(cluster: &Running, name: &str) -> PathBuf {
+pub(crate) fn saved(cluster: &Running, name: &str) -> PathBuf {
     let path = cluster.home().join(name);
     cluster.call("snapshot save", json!({ "path": path })).unwrap();
     path

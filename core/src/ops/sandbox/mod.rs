@@ -23,7 +23,7 @@ fn named(ctx: &Context<'_>, name: &str) -> Result<Sandbox> {
 }
 
 /// Works on a sandbox, and tells the caller meanwhile what is awaited.
-async fn on<T>(ctx: &Context<'_>, name: &str, work: impl AsyncFnOnce(Sandbox) -> Result<T>) -> Result<T> {
+pub(crate) async fn on<T>(ctx: &Context<'_>, name: &str, work: impl AsyncFnOnce(Sandbox) -> Result<T>) -> Result<T> {
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
     let mut work = pin!(work(named(ctx, name)?.telling(sender)));
     loop {

@@ -216,6 +216,7 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
         target_version: args.target_version.map(Release::line),
         rewrite: args.rewrite,
         alarms: if args.scrub_alarms { Alarms::None } else { Alarms::All },
+        without_auth: false,
         skip_hash_check: args.skip_hash_check,
     })
 }

@@ -193,7 +193,7 @@ pub(super) trait Tell: Send {
 }
 
 /// Differences that are only counted.
-struct Unlisted;
+pub(super) struct Unlisted;
 
 impl Tell for Unlisted {
     fn add(&mut self, _: Difference) -> bool {
