@@ -32,6 +32,8 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::snapshot::diff::keys::SnapshotDiffKeys>(),
     entry::<ops::snapshot::restore::SnapshotRestore>(),
     entry::<ops::snapshot::drill::SnapshotDrill>(),
+    entry::<ops::backup::run::BackupRun>(),
+    entry::<ops::backup::list::BackupList>(),
     entry::<ops::member::list::MemberList>(),
     entry::<Changing<ops::member::add::MemberAdd>>(),
     entry::<Changing<ops::member::promote::MemberPromote>>(),

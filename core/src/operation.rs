@@ -59,7 +59,7 @@ impl Entry {
 
     /// Says whether this changes a cluster by a plan, which can be rehearsed and resumed.
     pub fn is_change(&self) -> bool {
-        self.all_params().any(|param| param.name == "dry_run")
+        self.takes.params.last().is_some_and(|shared| shared.iter().any(|param| param.name == "dry_run"))
     }
 
     /// Returns the positional parameters in order.

@@ -1,6 +1,7 @@
 //! The operations, one per file; the folders follow the words of the command.
 
 pub mod alarm;
+pub mod backup;
 pub mod can;
 pub mod change;
 pub mod cluster;

@@ -111,6 +111,21 @@ pub(crate) async fn save(
     into(ctx, NewFile::create(path, false)?, path, chosen, Elapsed::from(IDLE), start).await
 }
 
+/// Saves a snapshot into a new file, from the member that is wanted, or the best.
+///
+/// # Errors
+/// No member is fit, or what it sent is not whole; no file is left then.
+pub(crate) async fn of_member(
+    ctx: &Context<'_>,
+    view: &ClusterView,
+    path: &Path,
+    wanted: Option<&MemberRef>,
+) -> Result<Saved> {
+    let start = Instant::now();
+    let chosen = choose(view, wanted, None)?;
+    into(ctx, NewFile::create(path, false)?, path, chosen, Elapsed::from(IDLE), start).await
+}
+
 /// How long a member may be silent, where nothing else was said.
 const IDLE: Duration = Duration::from_secs(30);
 

@@ -1,0 +1,7 @@
+//! Backups: snapshots in a folder, each with what is known about it beside it, and rules for how long they are kept.
+
+pub mod list;
+pub mod run;
+
+mod keep;
+mod note;
