@@ -11,6 +11,7 @@ mod algorithms;
 mod arguments;
 mod at_rest;
 mod auth;
+mod backups;
 mod boundaries;
 mod can;
 mod crash;
