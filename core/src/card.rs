@@ -68,8 +68,8 @@ pub enum Target {
     Cluster,
     /// A live cluster, or a file with the data of one.
     ClusterOrFile,
-    /// Its arguments, and a live cluster where the switch of this name is given.
-    ClusterIf(&'static str),
+    /// Its arguments, and a live cluster where one of the switches of these names is given.
+    ClusterIf(&'static [&'static str]),
     /// Nothing but its arguments.
     Nothing,
 }

@@ -31,6 +31,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<ops::snapshot::diff::SnapshotDiff>(),
     entry::<ops::snapshot::diff::keys::SnapshotDiffKeys>(),
     entry::<ops::snapshot::restore::SnapshotRestore>(),
+    entry::<ops::snapshot::restore::plan::SnapshotRestorePlan>(),
     entry::<ops::snapshot::drill::SnapshotDrill>(),
     entry::<ops::backup::run::BackupRun>(),
     entry::<ops::backup::list::BackupList>(),

@@ -81,7 +81,7 @@ impl Target {
     pub fn is_asked(self, args: &Record) -> bool {
         match self {
             Target::Cluster | Target::ClusterOrFile => true,
-            Target::ClusterIf(switch) => args.get(switch) == Some(&Value::Bool(true)),
+            Target::ClusterIf(switches) => switches.iter().any(|switch| args.get(switch) == Some(&Value::Bool(true))),
             Target::Nothing => false,
         }
     }
@@ -164,9 +164,9 @@ mod tests {
         assert!(
             asked(Target::Cluster, false)
                 && asked(Target::ClusterOrFile, false)
-                && asked(Target::ClusterIf("live"), true)
+                && asked(Target::ClusterIf(&["live"]), true)
         );
-        assert!(!asked(Target::ClusterIf("live"), false) && !asked(Target::Nothing, true));
-        assert!(!Target::ClusterIf("live").is_asked(&Record::new()));
+        assert!(!asked(Target::ClusterIf(&["live"]), false) && !asked(Target::Nothing, true));
+        assert!(!Target::ClusterIf(&["live"]).is_asked(&Record::new()));
     }
 }

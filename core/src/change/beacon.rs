@@ -141,6 +141,12 @@ pub(crate) fn older_than(places: &Places, view: &ClusterView, age: Duration) -> 
     known.into_iter().rev().find(|beacon| beacon.time <= until).map(|beacon| Revision(beacon.revision))
 }
 
+/// Returns the newest revision that was ever written down of a cluster, and when.
+pub(crate) fn newest(places: &Places, cluster: ClusterId) -> Option<(Timestamp, Revision)> {
+    let newest = read(&path(places, cluster)).into_iter().max_by_key(|beacon| beacon.revision)?;
+    Some((Timestamp(newest.time), Revision(newest.revision)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ pub struct Finding {
 }
 
 /// What a check found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Checked {
     /// The file's figures. Where rows are lost, they are of those that are left; there are none where that cannot be counted.
     pub figures: Option<Figures>,

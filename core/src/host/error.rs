@@ -125,6 +125,14 @@ pub enum HostError {
         /// Why.
         why: &'static str,
     },
+    /// Something lies where data are to be put.
+    #[error("{path} is there on {place}, where new data are to be put")]
+    Occupied {
+        /// What is there.
+        path: String,
+        /// The machine.
+        place: String,
+    },
     /// The process ended when it should have gone on.
     #[error("{member} ended at once ({by}){}", after(lines))]
     Ended {
@@ -187,7 +195,10 @@ impl Fault for HostError {
             HostError::Missing { .. } => "host_not_found",
             HostError::Runs { .. } => "host_state",
             HostError::Deaf { .. } => "host_start_configuration",
-            HostError::Dir { .. } | HostError::NotOnlyWal { .. } | HostError::Unmovable { .. } => "host_data_dir",
+            HostError::Dir { .. }
+            | HostError::NotOnlyWal { .. }
+            | HostError::Unmovable { .. }
+            | HostError::Occupied { .. } => "host_data_dir",
             HostError::Ended { .. } => "host_member_ended",
             HostError::Late { .. } => TimedOut::CODE,
             HostError::Interrupted { .. } => Interrupted::CODE,
@@ -219,6 +230,7 @@ impl Fault for HostError {
                  that its user may write to, on a disk that works; or give `host` a closure that does it"
                     .to_owned()
             }
+            HostError::Occupied { .. } => "move it aside by hand, and see who put it there".to_owned(),
             HostError::NotMoved { .. } => "move it aside by hand; delete nothing".to_owned(),
             HostError::Late { .. } => {
                 "see with `health` what became of it; a member that is down then is brought back when this is gone on with".to_owned()

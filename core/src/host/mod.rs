@@ -11,12 +11,14 @@ mod error;
 mod files;
 mod flags;
 mod manifest;
+mod put;
 mod runner;
 mod sandbox;
 mod start;
 mod static_pod;
 mod systemd;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use error::HostError;
@@ -234,6 +236,28 @@ impl Host {
             Driver::Sandbox(driver) => driver.set_aside(ctx).await,
             Driver::Systemd(driver) => driver.set_aside(ctx).await,
             Driver::StaticPod(driver) => driver.set_aside(ctx).await,
+        }
+    }
+
+    /// Puts a data dir that was made on this machine in the member's place. Its log goes to where the member has its own; the owner is that of
+    /// the data dir.
+    ///
+    /// # Errors
+    /// There are data already, or the host cannot be asked. What was put there in part is in nobody's way.
+    pub async fn put(&self, ctx: &Context<'_>, made: &Path) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.put(ctx, made).await,
+            Driver::Systemd(driver) => driver.dirs.put(ctx, &driver.machine, made).await,
+            Driver::StaticPod(driver) => driver.dirs.put(ctx, &driver.machine, made).await,
+        }
+    }
+
+    /// Returns the member's data dir on its machine.
+    pub fn data_dir(&self) -> String {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.data_dir(),
+            Driver::Systemd(driver) => driver.dirs.data.clone(),
+            Driver::StaticPod(driver) => driver.dirs.data.clone(),
         }
     }
 

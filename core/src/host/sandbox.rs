@@ -1,10 +1,15 @@
 //! The members of a sandbox: their processes are on this machine, and the sandbox knows all about them.
 
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files::Dirs;
+use super::runner::Machine;
 use super::{Data, LINES, Process, StartConfiguration, data};
 use crate::context::Context;
 use crate::error::Result;
+use crate::file::BadFile;
 use crate::places::Places;
 use crate::sandbox::{Member, ProcessState, Sandbox};
 
@@ -60,6 +65,18 @@ impl Driver {
         }
         let aside = self.on(ctx).member(&self.member)?.wipe().await?;
         Ok(aside.map(|path| path.to_string_lossy().into_owned()))
+    }
+
+    pub(super) async fn put(&self, ctx: &Context<'_>, made: &Path) -> Result<()> {
+        let data = PathBuf::from(self.data_dir());
+        let folder = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data);
+        folder.map_err(|source| BadFile::from_io("create", &data, source))?;
+        let dirs = Dirs { data: self.data_dir(), wal: None };
+        dirs.put(ctx, &Machine::new(ctx.places(), None), made).await
+    }
+
+    pub(super) fn data_dir(&self) -> String {
+        self.sandbox.data_dir_of(&self.member).to_string_lossy().into_owned()
     }
 
     pub(super) fn last_log(&self) -> Result<Vec<String>> {

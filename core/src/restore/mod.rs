@@ -124,11 +124,7 @@ pub struct Restored {
 /// was stopped. Nothing is left then.
 pub fn restore(image: &Image, spec: &Spec) -> Result<Restored> {
     let cluster = check(spec)?;
-    if !spec.skip_hash_check && image.trailer().is_none() {
-        let missing = Problem::new(image.place(), trailer::Flaw::Missing);
-        let advice = "give skip_hash_check to take it all the same";
-        return Err(crate::Error::from(missing).advise(advice).for_argument("skip_hash_check"));
-    }
+    has_sum(image, spec.skip_hash_check)?;
     let difference = difference(image, &cluster, spec).or_else(|error| {
         // Where the sum is wrong, that is the reason for all else.
         if !spec.skip_hash_check {
@@ -166,6 +162,19 @@ pub fn restore(image: &Image, spec: &Spec) -> Result<Restored> {
         db: member.join("snap/db"),
         size,
     })
+}
+
+/// Checks that a file has a SHA-256 at its end, or that it need not have one.
+///
+/// # Errors
+/// It has none.
+pub fn has_sum(image: &Image, skip_hash_check: bool) -> Result<()> {
+    if skip_hash_check || image.trailer().is_some() {
+        return Ok(());
+    }
+    let missing = Problem::new(image.place(), trailer::Flaw::Missing);
+    let advice = "give skip_hash_check to take it all the same";
+    Err(crate::Error::from(missing).advise(advice).for_argument("skip_hash_check"))
 }
 
 /// Checks what can be checked without looking at any file, and returns the cluster that is to be.

@@ -132,7 +132,14 @@ impl Cluster {
         };
         let nodes: Vec<_> = endpoints.iter().map(|endpoint| self.node(endpoint)).collect();
         let enough = |error: &Error| same_everywhere(error.code());
-        hedge(nodes.into_iter(), HEDGE, ask, enough).await.map_err(AllFailed::of)
+        hedge(nodes.into_iter(), HEDGE, ask, enough).await.map_err(|failed| {
+            // A token holds the index of the log at which it was given, and who has not come so far waits for it (etcd's
+            // server/auth/simple_token.go): a cluster that was restored under this token's life would never answer.
+            if failed.iter().any(|error| error.code() == "timeout") {
+                self.0.tokens.give_up();
+            }
+            AllFailed::of(failed)
+        })
     }
 }
 

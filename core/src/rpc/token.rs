@@ -66,6 +66,11 @@ impl Tokens {
         self.user.is_some()
     }
 
+    /// Gives up the token, whichever it is: the next call asks for another one.
+    pub(super) fn give_up(&self) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).valid = false;
+    }
+
     fn valid(&self) -> Option<u64> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.valid.then_some(state.generation)

@@ -136,6 +136,11 @@ impl Sandbox {
         &self.folder
     }
 
+    /// Returns where a member's data dir lies, whether there is one or not.
+    pub fn data_dir_of(&self, member: &str) -> PathBuf {
+        state::data_dir(&self.folder, member)
+    }
+
     /// Returns its members, as they are known now.
     ///
     /// # Errors

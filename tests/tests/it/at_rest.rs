@@ -11,6 +11,12 @@ use crate::failing::describe;
 /// One member with all that a file can hold.
 pub(crate) fn filled(version: &str, options: Options) -> Running {
     let cluster = Running::start(version, Options { members: 1, ..options }).unwrap();
+    fill(&cluster);
+    cluster
+}
+
+/// Writes keys with a history, a lease, a user and a role.
+pub(crate) fn fill(cluster: &Running) {
     for round in 0..3 {
         for key in 0..20 {
             cluster.etcdctl(&["put", &format!("/k/{key:02}/x"), &format!("value {round}")]);
@@ -26,7 +32,6 @@ pub(crate) fn filled(version: &str, options: Options) -> Running {
     cluster.etcdctl(&["role", "grant-permission", "ops", "read", "a", "c"]);
     cluster.etcdctl(&["user", "add", "bob:secret"]);
     cluster.etcdctl(&["user", "grant-role", "bob", "ops"]);
-    cluster
 }
 
 /// Returns a column as words.

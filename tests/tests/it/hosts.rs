@@ -7,6 +7,7 @@ mod interrupted;
 mod kubelet;
 mod mistaken;
 mod operations;
+mod restored;
 mod unit;
 
 use etcdsh_core::host::{Data, HostView, Process, StartConfiguration};

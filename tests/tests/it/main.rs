@@ -52,6 +52,7 @@ mod progress;
 mod promised;
 mod proxied;
 mod repl;
+mod restore_plan;
 mod restored;
 mod restores;
 mod rhai;

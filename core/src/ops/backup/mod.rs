@@ -4,4 +4,5 @@ pub mod list;
 pub mod run;
 
 mod keep;
+pub(crate) mod known;
 mod note;

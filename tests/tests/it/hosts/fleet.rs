@@ -37,7 +37,7 @@ impl Kind {
         matches!(self, Kind::Unit | Kind::UnitAway)
     }
 
-    fn is_away(self) -> bool {
+    pub(crate) fn is_away(self) -> bool {
         matches!(self, Kind::UnitAway | Kind::PodAway)
     }
 }
@@ -67,7 +67,12 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Starts one for a turn of a test; turns that are `shift` apart swap what runs their members.
     pub(crate) fn of_turn(turn: &Turn, shift: usize) -> Self {
-        Fleet::start(turn.version, turn.options.clone(), KINDS[(turn.number + shift) % KINDS.len()])
+        Fleet::of_turn_with(turn, shift, false)
+    }
+
+    /// The same with the WAL of each in a folder of its own, if it is to be apart.
+    pub(crate) fn of_turn_with(turn: &Turn, shift: usize, apart: bool) -> Self {
+        Fleet::start_with(turn.version, turn.options.clone(), KINDS[(turn.number + shift) % KINDS.len()], apart)
     }
 
     /// Starts three members, and names them in the profile `prod`.

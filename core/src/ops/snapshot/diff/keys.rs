@@ -101,7 +101,7 @@ impl Operation for SnapshotDiffKeys {
         search: &["compare", "changes", "divergence", "backup"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::ClusterIf("live"),
+        target: Target::ClusterIf(&["live"]),
         examples: &[
             Example {
                 about: "List what has changed from one snapshot to the next",

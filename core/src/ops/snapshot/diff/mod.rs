@@ -111,7 +111,7 @@ impl Operation for SnapshotDiff {
         search: &["compare", "changes", "divergence", "backup"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::ClusterIf("live"),
+        target: Target::ClusterIf(&["live"]),
         examples: &[
             Example {
                 about: "Compare two snapshots",

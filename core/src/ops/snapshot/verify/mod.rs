@@ -119,7 +119,7 @@ impl Operation for SnapshotVerify {
         search: &["etcdutl", "backup", "check", "corruption", "sha256", "integrity", "bbolt"],
         effect: Effect::Reads,
         capability: Capability::Read,
-        target: Target::ClusterIf("live"),
+        target: Target::ClusterIf(&["live"]),
         examples: &[
             Example { about: "Verify a snapshot", args: &[("file", Sample::Text("backup.db"))] },
             Example {

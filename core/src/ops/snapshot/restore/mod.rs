@@ -1,5 +1,13 @@
 //! `snapshot restore`: the data dir of one member of a new cluster, made of a snapshot.
 
+pub mod plan;
+
+mod bump;
+mod error;
+mod hosts;
+mod show;
+mod topology;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -169,16 +177,7 @@ impl Operation for SnapshotRestore {
 
 /// Reads what is wanted.
 pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
-    let entries =
-        args.initial_cluster.iter().flat_map(|entry| entry.split(',')).map(str::trim).filter(|e| !e.is_empty());
-    let pair = |entry: &str| {
-        let problem = || {
-            let help = "give NAME=URL for each, such as infra1=https://10.0.0.1:2380";
-            BadArgument::invalid("initial_cluster", format!("has {entry:?}, which is no NAME=URL"), help)
-        };
-        entry.split_once('=').map(|(name, url)| (name.to_owned(), url.to_owned())).ok_or_else(problem)
-    };
-    let mut initial_cluster = entries.map(pair).collect::<Result<Vec<_>, _>>()?;
+    let mut initial_cluster = pairs(&args.initial_cluster)?;
     let mut advertised: Vec<String> =
         args.initial_advertise_peer_urls.iter().flat_map(|urls| urls.split(',')).map(str::to_owned).collect();
     if initial_cluster.is_empty() {
@@ -199,10 +198,6 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
             return Err(BadArgument::invalid("initial_cluster_token", "is needed for several members", help).into());
         }
     };
-    let bump_revision = args.bump_revision.map(|bump| {
-        let help = "give a number above 0, such as 1000000000";
-        u64::try_from(bump).map_err(|_| BadArgument::invalid("bump_revision", "is negative", help))
-    });
     Ok(Spec {
         name: args.name.clone(),
         initial_cluster,
@@ -210,7 +205,7 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
         initial_advertise_peer_urls: advertised,
         data_dir: args.data_dir.clone().unwrap_or_else(|| folder.join(format!("{}.etcd", args.name))),
         wal_dir: args.wal_dir.clone(),
-        bump_revision: bump_revision.transpose()?,
+        bump_revision: bump(args.bump_revision)?,
         mark_compacted: args.mark_compacted,
         // The form of the data is that of the whole line.
         target_version: args.target_version.map(Release::line),
@@ -219,6 +214,25 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
         without_auth: false,
         skip_hash_check: args.skip_hash_check,
     })
+}
+
+fn bump(given: Option<i64>) -> Result<Option<u64>, BadArgument> {
+    let help = "give a number above 0, such as 1000000000";
+    let bump = |bump: i64| u64::try_from(bump).map_err(|_| BadArgument::invalid("bump_revision", "is negative", help));
+    given.map(bump).transpose()
+}
+
+/// Reads names and URLs.
+fn pairs(entries: &[String]) -> Result<Vec<(String, String)>, BadArgument> {
+    let entries = entries.iter().flat_map(|entry| entry.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
+    let pair = |entry: &str| {
+        let problem = || {
+            let help = "give NAME=URL for each, such as infra1=https://10.0.0.1:2380";
+            BadArgument::invalid("initial_cluster", format!("has {entry:?}, which is no NAME=URL"), help)
+        };
+        entry.split_once('=').map(|(name, url)| (name.to_owned(), url.to_owned())).ok_or_else(problem)
+    };
+    entries.map(pair).collect()
 }
 
 /// Where a member that is alone is reached, as etcdutl has it.

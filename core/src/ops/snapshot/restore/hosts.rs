@@ -1,0 +1,258 @@
+//! Making the data dirs of a whole cluster, and putting them where its members run.
+//!
+//! In order: all data dirs are made on this machine; all members are stopped; nobody answers at their URLs any more; the old data are moved
+//! aside and the new ones put in their place; all are started, and compared. Nothing is stopped before everything is made. What breaks off
+//! leaves each member with its old data (here or aside), or with the new ones: who is called again with the same token sees in the data
+//! whose they are, and does what is left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::error::{Halfway, OtherUrls, Taken};
+use super::plan::nobody_answers;
+use crate::change::failed::{Ended, NoHost};
+use crate::change::{Depth, observe};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::file::BadFile;
+use crate::host::{Data, Host, HostView, Process};
+use crate::id::{ClusterId, MemberId, Revision};
+use crate::ops::hash::{Consistency, compare};
+use crate::restore::{Spec, restore};
+use crate::rpc::Cluster;
+use crate::wait::{Look, until};
+use crate::{at_rest, record};
+
+record! {
+    /// One thing that was compared.
+    pub struct Check {
+        /// What.
+        check: String,
+        /// Whether it is as it should be.
+        ok: bool,
+        /// What there should be.
+        expected: String,
+        /// What there is.
+        found: String,
+    }
+}
+
+/// A member of the new cluster.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) member: MemberId,
+    pub(super) cluster: ClusterId,
+    pub(super) peer_urls: Vec<String>,
+    pub(super) host: Option<Host>,
+    pub(super) spec: Spec,
+    pub(super) outcome: Option<&'static str>,
+    /// Where its old data lie.
+    pub(super) aside: Option<String>,
+}
+
+impl Seat {
+    /// Returns the data dir that it has in the end.
+    pub(super) fn data_dir(&self) -> String {
+        let hosts = self.host.as_ref().map(Host::data_dir);
+        hosts.unwrap_or_else(|| self.spec.data_dir.to_string_lossy().into_owned())
+    }
+
+    fn host(&self) -> Result<&Host> {
+        self.host.as_ref().ok_or_else(|| NoHost { member: self.spec.name.clone() }.into())
+    }
+
+    /// Says whether these are the data that are to be made.
+    fn has(&self, data: &Data) -> bool {
+        *data == Data::Of { member: self.member, cluster: self.cluster }
+    }
+}
+
+/// Makes the data dirs of all members in one folder, which gets its name when all of them are whole.
+pub(super) async fn make(ctx: &Context<'_>, file: &Path, seats: &mut [Seat], folder: &Path) -> Result<()> {
+    let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if taken || (folder.symlink_metadata().is_ok() && !folder.is_dir()) {
+        return Err(Taken { path: folder.to_owned() }.into());
+    }
+    let staged = Staged::beside(folder)?;
+    made(ctx, file, seats.iter().map(|seat| &seat.spec), &staged.0).await?;
+    let failed = |source| Error::from(BadFile::from_io("rename", folder, source)).for_argument("data_dirs");
+    std::fs::rename(&staged.0, folder).map_err(failed)?;
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+    for seat in seats {
+        seat.outcome = Some("made");
+    }
+    Ok(())
+}
+
+fn in_folder(folder: &Path, spec: &Spec) -> PathBuf {
+    folder.join(spec.data_dir.file_name().unwrap_or_default())
+}
+
+/// Makes data dirs side by side, each under its own name.
+async fn made(ctx: &Context<'_>, file: &Path, specs: impl Iterator<Item = &Spec>, folder: &Path) -> Result<()> {
+    let make = async |spec: &Spec| {
+        let spec = Spec { data_dir: in_folder(folder, spec), ..spec.clone() };
+        at_rest::make(ctx, "file", file, move |image| restore(image, &spec).map(drop)).await
+    };
+    each(specs, make).await.map(drop)
+}
+
+/// A folder that goes, with all that is in it, unless it gets another name.
+struct Staged(PathBuf);
+
+impl Staged {
+    fn beside(folder: &Path) -> Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let path = folder.with_file_name(format!(".{name}.tmp-{:016x}", crate::change::random()));
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.map_err(|source| Error::from(BadFile::from_io("create", folder, source)).for_argument("data_dirs"))?;
+        Ok(Staged(path))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // There is nobody left to tell.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Replaces the cluster of the profile on its hosts, and returns what was compared in the end.
+pub(super) async fn carry_out(
+    ctx: &Context<'_>,
+    file: &Path,
+    seats: &mut [Seat],
+    revision: Revision,
+    patience: Duration,
+    answers_allowed: bool,
+) -> Result<Vec<Check>> {
+    let before = looked(ctx, seats).await?;
+    let fresh: Vec<bool> = seats.iter().zip(&before).map(|(seat, view)| !seat.has(&view.data)).collect();
+    let left = || seats.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(seat, _)| seat);
+    each(left(), async |seat| fits(ctx, seat).await).await?;
+    let staged = Staged::beside(&ctx.places().state.join("restore"))?;
+    made(ctx, file, left().map(|seat| &seat.spec), &staged.0).await?;
+    ctx.check_cancel()?;
+    let token = seats.first().map(|seat| seat.spec.initial_cluster_token.clone()).unwrap_or_default();
+    let halfway = |source: Error| -> Error { Halfway { token: token.clone(), source }.into() };
+    let asides = replaced(ctx, seats, &fresh, &staged.0, patience, answers_allowed).await.map_err(halfway)?;
+    for ((seat, fresh), aside) in seats.iter_mut().zip(&fresh).zip(asides) {
+        seat.aside = aside;
+        seat.outcome = Some(if *fresh { "restored" } else { "already" });
+    }
+    drop(staged);
+    ctx.check_cancel().map_err(halfway)?;
+    let started = each(seats.iter(), async |seat| seat.host()?.start(ctx, None, patience).await).await;
+    started.map_err(halfway)?;
+    compared(ctx, seats, revision, patience).await.map_err(halfway)
+}
+
+/// Looks at all hosts, before anything is done.
+async fn looked(ctx: &Context<'_>, seats: &[Seat]) -> Result<Vec<HostView>> {
+    for seat in seats {
+        let known = seat.host()?.peer_urls().filter(|urls| !same(urls, &seat.peer_urls));
+        if let Some(known) = known {
+            let (member, given) = (seat.spec.name.clone(), seat.peer_urls.join(", "));
+            return Err(OtherUrls { member, given, known: known.join(", ") }.into());
+        }
+    }
+    each(seats.iter(), async |seat| seat.host()?.look(ctx).await).await
+}
+
+/// Does something for each of them side by side. All are waited for: nothing is left half-done because another one failed.
+async fn each<S, T>(seats: impl Iterator<Item = S>, work: impl AsyncFn(S) -> Result<T>) -> Result<Vec<T>> {
+    join_all(seats.map(|seat| work(seat))).await.into_iter().collect()
+}
+
+fn same(one: &[String], other: &[String]) -> bool {
+    let sorted = |urls: &[String]| {
+        let mut urls: Vec<_> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+        urls.sort();
+        urls
+    };
+    sorted(one) == sorted(other)
+}
+
+async fn fits(ctx: &Context<'_>, seat: &Seat) -> Result<()> {
+    let host = seat.host()?;
+    host.fits(ctx).await?;
+    host.preflight(ctx, None).await
+}
+
+/// Stops all members that have not the new data, and puts these in the place of the old ones. Returns where those lie now.
+async fn replaced(
+    ctx: &Context<'_>,
+    seats: &[Seat],
+    fresh: &[bool],
+    staged: &Path,
+    patience: Duration,
+    answers_allowed: bool,
+) -> Result<Vec<Option<String>>> {
+    let left = || seats.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(seat, _)| seat);
+    each(left(), async |seat| seat.host()?.stop(ctx, patience).await).await?;
+    if fresh.iter().all(|fresh| *fresh) && !answers_allowed {
+        nobody_answers(seats).await?;
+    }
+    each(seats.iter().zip(fresh), async |(seat, fresh)| {
+        if !fresh {
+            return Ok(None);
+        }
+        ctx.check_cancel()?;
+        let host = seat.host()?;
+        let aside = host.set_aside(ctx).await?;
+        host.put(ctx, &in_folder(staged, &seat.spec)).await?;
+        Ok(aside)
+    })
+    .await
+}
+
+/// Waits until all members of the new cluster serve, and compares them.
+async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patience: Duration) -> Result<Vec<Check>> {
+    let id = seats.first().map_or(ClusterId(0), |seat| seat.cluster);
+    // What was known of the old cluster does not hold any more.
+    let cluster = Arc::new(Cluster::new(ctx.cluster()?.profile().clone())?);
+    let all = seats.len();
+    let look = async || {
+        for seat in seats {
+            let host = seat.host()?;
+            if host.look(ctx).await?.process == Process::Stopped {
+                let log = host.last_log(ctx).await.unwrap_or_default();
+                return Err(Ended { member: seat.spec.name.clone(), host: host.describe(), log }.into());
+            }
+        }
+        Ok(match observe(&cluster, Depth::Reads).await {
+            Ok(view) if view.cluster_id == id && view.healthy_voters() == all => Look::Ready(view),
+            Ok(view) => Look::NotYet(format!("{} of {all} serve, cluster {}", view.healthy_voters(), view.cluster_id)),
+            Err(error) => Look::NotYet(error.in_one_line()),
+        })
+    };
+    let view = until(ctx, "all members of the new cluster serve", patience, look).await?;
+    let mut checks = vec![
+        check("cluster_id", id, view.cluster_id),
+        check("members", all, view.members.len()),
+        Check {
+            check: "revision".to_owned(),
+            ok: view.revision() >= Some(revision),
+            expected: format!("{revision} or newer"),
+            found: view.revision().map_or_else(|| "unknown".to_owned(), |revision| revision.to_string()),
+        },
+    ];
+    let report = compare(ctx, &cluster, &view, None, patience).await?;
+    checks.push(Check {
+        check: "hash".to_owned(),
+        ok: report.verdict != Consistency::Divergent,
+        expected: Consistency::Consistent.to_string(),
+        found: report.verdict.to_string(),
+    });
+    Ok(checks)
+}
+
+fn check<T: PartialEq + std::fmt::Display>(check: &str, expected: T, found: T) -> Check {
+    let ok = expected == found;
+    Check { check: check.to_owned(), ok, expected: expected.to_string(), found: found.to_string() }
+}

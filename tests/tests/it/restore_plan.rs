@@ -1,0 +1,227 @@
+//! `snapshot restore plan`: a whole cluster out of one snapshot, shown, made, and put on its hosts.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use etcdsh_core::sandbox::Options;
+use etcdsh_tests::{MATRIX, Running, Said, Seat, Started, column, program, side_by_side};
+use serde_json::{Value as Json, json};
+
+use crate::at_rest::{fill, filled, saved};
+use crate::failing::describe;
+use crate::procedure_faults::{healthy, pids, plain, start};
+
+fn plan(cluster: &Running, args: Json) -> Json {
+    let made = cluster.call("snapshot restore plan", args);
+    made.unwrap_or_else(|error| panic!("{}\n{:?}", describe(&error), error.causes()))
+}
+
+fn texts(table: &Json, name: &str) -> Vec<String> {
+    column(table, name).into_iter().map(|text| text.as_str().unwrap_or("null").to_owned()).collect()
+}
+
+/// Returns what a key has; nothing where it is not there.
+fn value(cluster: &Running, key: &str) -> String {
+    cluster.etcdctl(&["get", key, "--print-value-only"]).trim().to_owned()
+}
+
+/// Holds that the cluster has what the snapshot has and nothing newer, under a revision that nobody has seen, and takes writes.
+fn is_restored(cluster: &Running, report: &Json) {
+    assert_eq!(report["ok"], true, "{report}");
+    assert_eq!(texts(&report["checks"], "check"), ["cluster_id", "members", "revision", "hash"], "{report}");
+    healthy(cluster, 3);
+    assert_eq!((value(cluster, "/k/07/x").as_str(), value(cluster, "later").as_str()), ("value 2", ""));
+    let quorum = cluster.call("quorum", json!({})).unwrap();
+    assert_eq!(quorum["cluster_id"], report["cluster_id"]);
+    assert!(quorum["revision"].as_i64() >= report["revision"].as_i64(), "{quorum} {report}");
+    cluster.etcdctl(&["put", "after", "1"]);
+    let hash = cluster.call("hash", json!({})).unwrap();
+    assert_eq!(hash["verdict"], "consistent", "{hash}");
+}
+
+#[test]
+fn a_cluster_without_quorum_is_made_again_on_its_hosts() {
+    side_by_side(MATRIX, |turn| {
+        let cluster = start(turn.version, Options { members: 3, ..turn.options });
+        fill(&cluster);
+        let file = saved(&cluster, "backup.db");
+        cluster.etcdctl(&["put", "later", "1"]);
+        let before = pids(&cluster);
+        let shown = plan(&cluster, json!({ "file": file }));
+        assert_eq!((&shown["executed"], &shown["ok"], &shown["checks"]), (&json!(false), &Json::Null, &json!([])));
+        assert_eq!(texts(&shown["members"], "name"), ["infra1", "infra2", "infra3"], "{shown}");
+        let live = plan(&cluster, json!({ "file": file, "live": true, "initial_cluster_token": shown["token"] }));
+        assert_eq!(live["cluster_id"], shown["cluster_id"], "{live}");
+        let error = cluster.call("snapshot restore plan", json!({ "file": file, "hosts": true })).unwrap_err();
+        assert_eq!(error.code(), "cluster_serves", "{}", describe(&error));
+        assert_eq!(pids(&cluster), before);
+
+        cluster.kill(&["infra1", "infra3"]);
+        let report = plan(&cluster, json!({ "file": file, "hosts": true, "initial_cluster_token": "again" }));
+        assert_eq!(texts(&report["members"], "outcome"), ["restored"; 3], "{report}");
+        for aside in texts(&report["members"], "data_dir_aside") {
+            assert!(std::path::Path::new(&aside).exists(), "{report}");
+        }
+        assert_eq!(report["bump_revision"], 1_000_000_000, "{report}");
+        is_restored(&cluster, &report);
+
+        // Who is called again with the same token finds everything done; a member that is down is started.
+        let pids_of_new = pids(&cluster);
+        cluster.kill(&["infra2"]);
+        let args = json!({
+            "file": file, "hosts": true, "initial_cluster_token": "again", "allow": ["cluster_serves"], "scrub_alarms": true,
+        });
+        let again = plan(&cluster, args);
+        assert_eq!(texts(&again["members"], "outcome"), ["already"; 3], "{again}");
+        healthy(&cluster, 3);
+        assert_eq!((value(&cluster, "after").as_str(), pids(&cluster)["infra1"]), ("1", pids_of_new["infra1"]));
+    });
+}
+
+/// It is killed behind one event after the other, and gone on with.
+#[test]
+fn a_restore_on_hosts_that_is_killed_is_gone_on_with() {
+    let cluster = plain(3);
+    fill(&cluster);
+    let file = saved(&cluster, "backup.db");
+    cluster.etcdctl(&["put", "later", "1"]);
+    let (mut kills, mut at) = (0, 1);
+    loop {
+        let token = format!("try-{at}");
+        let expression = format!(
+            "etcd.snapshot_restore_plan({:?}, #{{ hosts: true, initial_cluster_token: {token:?}, allow: [\"cluster_serves\"] }})",
+            file.display().to_string()
+        );
+        let mut command = cluster.command(program("etcdsh"));
+        command.args(["eval", "--events", "--profile", cluster.sandbox.name(), &expression]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let events = BufReader::new(child.stderr.take().unwrap());
+        let seen = events.lines().map_while(Result::ok).take(at).count();
+        let is_killed = seen == at && child.try_wait().unwrap().is_none();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !is_killed {
+            break;
+        }
+        kills += 1;
+        let args = json!({
+            "file": file, "hosts": true, "initial_cluster_token": token, "allow": ["cluster_serves", "member_answers"],
+        });
+        let report = plan(&cluster, args);
+        eprintln!("killed behind event {at}: {:?}", texts(&report["members"], "outcome"));
+        is_restored(&cluster, &report);
+        cluster.etcdctl(&["put", "later", "1"]);
+        at += at.div_ceil(3);
+    }
+    assert!(kills >= 4, "it was killed {kills} times");
+}
+
+#[test]
+fn data_dirs_are_made_all_or_none() {
+    let cluster = filled("3.6", Options { members: 1, ..Options::default() });
+    let file = saved(&cluster, "backup.db");
+    let seats = Seat::some(3, &cluster.home().join("made"), false);
+    let list: Vec<String> = seats.iter().map(|seat| format!("{}={}", seat.name, seat.peer_url)).collect();
+    let by_nu = cluster.nu(&format!(
+        "etcd snapshot restore plan {} --initial-cluster [{}] --initial-cluster-token again | to json --raw",
+        file.display(),
+        list.join(" ")
+    ));
+    let expression = format!(
+        "etcd.snapshot_restore_plan({:?}, #{{ initial_cluster: {list:?}, initial_cluster_token: \"again\", data_dirs: {:?} }})",
+        file.display().to_string(),
+        cluster.home().join("made").display().to_string(),
+    );
+    let mut command = cluster.command(program("etcdsh"));
+    let (shown, made) = (by_nu.json(), Said::by(command.args(["eval", "-o", "json", &expression])).json());
+    for same in ["cluster_id", "token", "revision", "advice", "recommended"] {
+        assert_eq!(shown[same], made[same], "{same}");
+    }
+    assert_eq!((&shown["executed"], &made["executed"], &made["ok"]), (&json!(false), &json!(true), &Json::Null));
+    let dirs: Vec<_> = seats.iter().map(|seat| seat.data_dir.display().to_string()).collect();
+    assert_eq!(
+        (texts(&made["members"], "data_dir"), texts(&made["members"], "outcome")),
+        (dirs, vec!["made".to_owned(); 3])
+    );
+    let tools = cluster.tools.clone();
+    let started = Started::all(&seats, &tools);
+    let got = started.etcdctl(&["get", "/k/07/x", "--print-value-only"]).unwrap();
+    assert_eq!(got.trim(), "value 2");
+    shown_and_refused(&cluster, &file, &seats, &list, &shown);
+}
+
+/// What an operator reads, while the new members run.
+fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], list: &[String], shown: &Json) {
+    let hidden = |text: String| {
+        let home = cluster.home().display().to_string();
+        seats
+            .iter()
+            .enumerate()
+            .fold(text, |text, (at, seat)| text.replace(&seat.peer_url, &format!("http://10.0.0.{at}:2380")))
+            .replace(&home, "HOME")
+    };
+    let first = &shown["members"][0];
+    let told =
+        [first["command"].as_str().unwrap(), shown["recommended"].as_str().unwrap(), &first["start"].to_string()];
+    insta::assert_snapshot!(hidden(told.join("\n")), @r#"
+    etcdutl snapshot restore HOME/backup.db --name m1 --initial-cluster m1=http://10.0.0.0:2380,m2=http://10.0.0.1:2380,m3=http://10.0.0.2:2380 --initial-cluster-token again --initial-advertise-peer-urls http://10.0.0.0:2380 --data-dir HOME/m1.etcd --bump-revision 1000000000 --mark-compacted
+    1000000000: the snapshot has revision 66, and nothing tells how far the old cluster went on; 1000000000 is enough for a week of 1500 writes per second
+    {"ETCD_INITIAL_ADVERTISE_PEER_URLS":"http://10.0.0.0:2380","ETCD_INITIAL_CLUSTER":"m1=http://10.0.0.0:2380,m2=http://10.0.0.1:2380,m3=http://10.0.0.2:2380","ETCD_INITIAL_CLUSTER_STATE":"existing","ETCD_INITIAL_CLUSTER_TOKEN":"again","ETCD_NAME":"m1"}
+    "#);
+    let with = |more: Json| {
+        let mut args = json!({ "file": file, "initial_cluster": list, "data_dirs": cluster.home().join("other") });
+        args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        describe(&cluster.call("snapshot restore plan", args).unwrap_err())
+    };
+    let mut bytes = std::fs::read(file).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"value 2").unwrap();
+    bytes[at] ^= 1;
+    let flipped = cluster.home().join("flipped.db");
+    std::fs::write(&flipped, bytes).unwrap();
+    let refused = [
+        with(json!({})),
+        with(json!({ "data_dirs": cluster.home().join("made"), "allow": ["member_answers"] })),
+        with(json!({ "hosts": true })),
+        with(json!({ "live": true })),
+        with(json!({ "initial_cluster": ["a=http://10.0.0.1:2380", "../b=http://10.0.0.2:2380"] })),
+        with(json!({ "file": flipped })),
+        with(json!({ "data_dirs": null, "hosts": true, "allow": ["cluster_serves"] })),
+        with(
+            json!({ "data_dirs": null, "hosts": true, "initial_cluster": ["infra1=http://10.0.0.1:2380"], "allow": ["cluster_serves"] }),
+        ),
+        describe(&cluster.call("snapshot restore plan", json!({ "file": file, "hosts": true })).unwrap_err()),
+    ];
+    let refused: Vec<_> = refused.into_iter().map(hidden).collect();
+    insta::assert_snapshot!(refused.join("\n"), @r#"
+    member_answers: somebody answers at http://10.0.0.0:2380, where a member of the new cluster is to be reached
+        help: stop the old members first: they would talk to the new ones, and clients to both. If it is no etcd of that cluster, allow member_answers
+        sent: never
+    file_exists: HOME/made is there already, and is no empty folder
+        help: name a folder that is not there
+        argument: data_dirs
+    invalid_argument: the argument data_dirs is given together with hosts
+        help: give one of them: the hosts are given data dirs that are made in a folder of their own
+        argument: data_dirs
+    invalid_argument: the argument initial_cluster is given together with live
+        help: give one of them: both say who the members are
+        argument: initial_cluster
+    invalid_argument: the argument initial_cluster has the name "../b", which no folder can have
+        help: give it another name with initial_cluster
+        argument: initial_cluster
+    snapshot_unsound: the snapshot HOME/flipped.db is not sound
+        help: `snapshot verify` says what is wrong with it; use another backup. Where there is none, give skip_hash_check
+        argument: file
+    member_answers: the restore broke off
+        because: somebody answers at http://10.0.0.0:2380, where a member of the new cluster is to be reached
+        help: stop the old members first: they would talk to the new ones, and clients to both. If it is no etcd of that cluster, allow member_answers. Then give the same again with initial_cluster_token etcdsh-983f56066d17263c: what is done already stays, and old data lie where they were or aside
+    invalid_argument: infra1 is to have the peer URLs http://10.0.0.1:2380, and its host has https://127.0.0.1:15786
+        help: give the URLs that the members are started with
+        argument: initial_cluster
+    cluster_serves: the cluster db7c60f744f2428b serves its clients, and would be replaced by an older state of it
+        help: all that was written since the snapshot would be lost. To bring back a single member use `member replace`; to go back in time all the same, allow cluster_serves
+        sent: never
+    "#);
+    let left: Vec<_> = std::fs::read_dir(cluster.home()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let parts = left.iter().filter(|name| name.to_string_lossy().contains(".tmp-") || *name == "other");
+    assert_eq!(parts.count(), 0, "{left:?}");
+}
