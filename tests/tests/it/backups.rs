@@ -34,7 +34,10 @@ fn backups_are_made_and_kept_by_the_rules() {
         assert!(!std::path::Path::new(saved["path"].as_str().unwrap()).exists());
         let listed = cluster.call("backup list", json!({ "folder": folder })).unwrap();
         assert_eq!(listed, json!([second["saved"]]), "{listed}");
-        assert_eq!(cluster.call("backup list", json!({ "folder": folder, "at": "2020-01-01T00:00:00Z" })).unwrap(), json!([]));
+        assert_eq!(
+            cluster.call("backup list", json!({ "folder": folder, "at": "2020-01-01T00:00:00Z" })).unwrap(),
+            json!([])
+        );
         // What is nobody's is left alone, and so is everything in a dry run.
         std::fs::write(folder.join("mine.db"), b"x").unwrap();
         let dry = run(json!({ "keep_daily": 1, "dry_run": true }));

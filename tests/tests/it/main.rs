@@ -23,6 +23,7 @@ mod failing;
 mod faults;
 mod formats;
 mod hash;
+mod history;
 mod hostile;
 mod hosts;
 mod interrupted;

@@ -121,7 +121,10 @@ fn drilled(cluster: &Running, args: Json) -> Vec<String> {
     let report = cluster.call("snapshot drill", args).unwrap_or_else(|error| panic!("{}", describe(&error)));
     assert_eq!(report["ok"], true, "{report}");
     let left = cluster.call("sandbox list", json!({})).unwrap();
-    assert!(column(&left, "sandbox").iter().all(|name| !name.as_str().unwrap_or_default().starts_with("drill")), "{left}");
+    assert!(
+        column(&left, "sandbox").iter().all(|name| !name.as_str().unwrap_or_default().starts_with("drill")),
+        "{left}"
+    );
     let folders = std::fs::read_dir(cluster.caller.places.sandboxes()).unwrap().flatten();
     assert!(folders.into_iter().all(|folder| !folder.file_name().to_string_lossy().starts_with("drill")));
     column(&report["checks"], "check").into_iter().map(|check| check.as_str().unwrap().to_owned()).collect()

@@ -78,7 +78,8 @@ pub(super) fn write(path: &Path, note: &Note) -> Result<()> {
     let (to, part) = (note_of(path), path.with_extension("json.part"));
     let text = serde_json::to_string_pretty(note).map_err(Error::internal)? + "\n";
     let write = |()| std::fs::write(&part, text);
-    let written = write(()).and_then(|()| std::fs::File::open(&part)?.sync_all()).and_then(|()| std::fs::rename(&part, &to));
+    let written =
+        write(()).and_then(|()| std::fs::File::open(&part)?.sync_all()).and_then(|()| std::fs::rename(&part, &to));
     written.map_err(|source| BadFile::from_io("write", &to, source).into())
 }
 

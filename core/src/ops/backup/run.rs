@@ -78,11 +78,19 @@ impl Operation for BackupRun {
         examples: &[
             Example {
                 about: "Save a backup, and keep those of a week",
-                args: &[("folder", Sample::Text("/backup/etcd")), ("keep_last", Sample::Int(3)), ("keep_daily", Sample::Int(7))],
+                args: &[
+                    ("folder", Sample::Text("/backup/etcd")),
+                    ("keep_last", Sample::Int(3)),
+                    ("keep_daily", Sample::Int(7)),
+                ],
             },
             Example {
                 about: "Show what would be removed",
-                args: &[("folder", Sample::Text("/backup/etcd")), ("keep_last", Sample::Int(3)), ("dry_run", Sample::On)],
+                args: &[
+                    ("folder", Sample::Text("/backup/etcd")),
+                    ("keep_last", Sample::Int(3)),
+                    ("dry_run", Sample::On),
+                ],
             },
         ],
     };

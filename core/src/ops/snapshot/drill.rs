@@ -101,7 +101,11 @@ impl Operation for SnapshotDrill {
             Example { about: "Rehearse the restore of a snapshot", args: &[("file", Sample::Text("backup.db"))] },
             Example {
                 about: "Rehearse it with three members of another etcd",
-                args: &[("file", Sample::Text("backup.db")), ("members", Sample::Int(3)), ("etcd", Sample::Text("3.7"))],
+                args: &[
+                    ("file", Sample::Text("backup.db")),
+                    ("members", Sample::Int(3)),
+                    ("etcd", Sample::Text("3.7")),
+                ],
             },
         ],
     };
