@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::{Context, Source};
@@ -22,6 +21,8 @@ use crate::{args, at_rest, choice, record};
 const PAGE: usize = 1 << 20;
 /// What a row takes beside its value, about.
 const PER_ROW: usize = 256;
+/// The revision from which a server without a compaction has all changes.
+const FIRST: Revision = Revision(1);
 
 args! {
     /// What to read.
@@ -156,11 +157,8 @@ impl Operation for History {
             }
             Source::Cluster(cluster) => {
                 let cluster = Arc::clone(cluster);
-                ctx.rows(move |pages| async move {
-                    let node = reader(&cluster, Consistency::Linearizable).await?;
-                    Reading::all(&cluster, node, key, newest, pages).await
-                })
-                .await
+                ctx.rows(move |pages| async move { Reading::begin(cluster, key, newest, pages).await?.all().await })
+                    .await
             }
         }
     }
@@ -171,20 +169,18 @@ struct Newest {
     limit: Option<usize>,
     rows: VecDeque<Row>,
     bytes: usize,
-    is_empty: bool,
 }
 
 impl Newest {
     fn new(limit: Option<i64>) -> Self {
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        Newest { limit, rows: VecDeque::new(), bytes: 0, is_empty: true }
+        Newest { limit, rows: VecDeque::new(), bytes: 0 }
     }
 
     fn push(&mut self, row: Row) {
         if self.limit == Some(self.rows.len()) {
             self.rows.pop_front();
         }
-        self.is_empty = false;
         self.bytes += row.room();
         self.rows.push_back(row);
     }
@@ -213,45 +209,68 @@ enum End {
 
 /// The reading of a history from a cluster.
 struct Reading {
+    cluster: Arc<Cluster>,
     node: Arc<Node>,
     key: Vec<u8>,
     /// No change is read that is newer.
     revision: Revision,
     end: End,
+    /// The last change that was read.
+    last: Revision,
     newest: Newest,
     pages: Pages<Row>,
 }
 
 impl Reading {
-    async fn all(cluster: &Cluster, node: Arc<Node>, key: Vec<u8>, newest: Newest, pages: Pages<Row>) -> Result<()> {
+    async fn begin(cluster: Arc<Cluster>, key: Vec<u8>, newest: Newest, pages: Pages<Row>) -> Result<Self> {
+        let node = reader(&cluster, Consistency::Linearizable).await?;
         let now = node.range(&version_at(&key, 0), cluster.deadline()).await?;
-        let end = match now.items.first() {
-            Some(item) => End::Change(item.mod_revision),
-            None if node.tells_progress(cluster.deadline()).await? => End::Word(now.revision),
-            None => End::AnyChange(now.revision),
-        };
-        let mut reading = Reading { node, key, revision: now.revision, end, newest, pages };
-        let idle = cluster.profile().timeout;
-        // It is told so how far the store was compacted.
-        if let Some(compacted) = reading.since(Revision(1), idle).await? {
-            let may_go_on = compacted <= reading.revision && reading.newest.is_empty;
-            if !may_go_on
-                || (reading.after(compacted, cluster).await? && reading.since(compacted, idle).await?.is_some())
-            {
-                return Err(CompactedMeanwhile.into());
+        let (revision, last) = (now.revision, Revision(0));
+        let end = now.items.first().map_or(End::Word(revision), |item| End::Change(item.mod_revision));
+        let mut reading = Reading { cluster, node, key, revision, end, last, newest, pages };
+        reading.suit_end().await?;
+        Ok(reading)
+    }
+
+    /// Sees to it that the member can tell the end.
+    async fn suit_end(&mut self) -> Result<()> {
+        if let End::Word(last) = self.end
+            && !self.node.tells_progress(self.cluster.deadline()).await?
+        {
+            self.end = End::AnyChange(last);
+        }
+        Ok(())
+    }
+
+    /// Reads all of it. What breaks off is gone on with by another member, unless nothing came since it did the last time.
+    async fn all(mut self) -> Result<()> {
+        let (mut from, mut failed_at) = (FIRST, None);
+        loop {
+            match self.since(&mut from).await {
+                Ok(None) => return self.pages.send(self.newest.end()).await,
+                // It is told so how far the store was compacted.
+                Ok(Some(compacted)) if from == FIRST && compacted <= self.revision => {
+                    if !self.begin_after(compacted).await? {
+                        return self.pages.send(self.newest.end()).await;
+                    }
+                    from = compacted;
+                }
+                Ok(Some(_)) => return Err(CompactedMeanwhile.into()),
+                Err(error) if error.retryable() && failed_at.replace(from) != Some(from) => {
+                    self.node = reader(&self.cluster, Consistency::Linearizable).await?;
+                    self.suit_end().await?;
+                }
+                Err(error) => return Err(error),
             }
         }
-        let Reading { newest, pages, .. } = reading;
-        pages.send(newest.end()).await
     }
 
     /// Begins with what a compaction left, and says whether more comes after it.
-    async fn after(&mut self, compacted: Revision, cluster: &Cluster) -> Result<bool> {
-        let left = self.node.range(&version_at(&self.key, compacted.0), cluster.deadline()).await;
+    async fn begin_after(&mut self, compacted: Revision) -> Result<bool> {
+        let left = self.node.range(&version_at(&self.key, compacted.0), self.cluster.deadline()).await;
         let left = left.map_err(|error| if error.code() == "compacted" { CompactedMeanwhile.into() } else { error })?;
         let is_last = match self.end {
-            End::Change(last) => last <= compacted,
-            End::AnyChange(last) => last <= compacted,
+            End::Change(last) | End::AnyChange(last) => last <= compacted,
             // A deletion at that very revision may be there.
             End::Word(_) => false,
         };
@@ -261,39 +280,42 @@ impl Reading {
         Ok(!is_last)
     }
 
-    /// Reads the changes from a revision on. Returns to which revision the store is compacted, where they are gone.
-    async fn since(&mut self, from: Revision, idle: Duration) -> Result<Option<Revision>> {
+    /// Reads the changes from a revision on, which moves on with them. Returns to which revision the store is compacted, where they
+    /// are gone.
+    async fn since(&mut self, from: &mut Revision) -> Result<Option<Revision>> {
+        let idle = self.cluster.profile().timeout;
         let of = if matches!(self.end, End::AnyChange(_)) { Of::All } else { Of::Key(&self.key) };
-        let mut changes = self.node.changes(of, from, idle).await?;
+        let mut changes = self.node.changes(of, *from, idle).await?;
         loop {
             match changes.next(matches!(self.end, End::Word(_))).await? {
                 News::Compacted(compacted) => return Ok(Some(compacted)),
                 News::Reached(reached) if matches!(self.end, End::Word(last) if reached >= last) => return Ok(None),
                 News::Reached(_) => {}
-                News::Changes { changes, whole } => {
-                    let last = changes.last().map_or(from, |change| change.revision);
-                    let read = changes.into_iter().filter(|change| change.revision <= self.revision);
-                    for KeyChange { revision, put, .. } in read.filter(|change| change.key == self.key) {
-                        self.newest.push(put.map_or_else(|| Row::delete(revision), Row::put));
-                    }
-                    let page = self.newest.ready();
-                    if !page.is_empty() {
-                        self.pages.send(page).await?;
-                    }
-                    if whole && self.is_behind(last) {
-                        return Ok(None);
+                News::Changes { changes: some, whole } => {
+                    let upto = some.last().map_or(*from, |change| change.revision);
+                    self.take(some).await?;
+                    *from = if whole { Revision(upto.0.saturating_add(1)) } else { upto };
+                    match self.end {
+                        End::Change(last) if upto >= last && self.last < last => return Err(changes.left_out(last)),
+                        End::Change(last) | End::AnyChange(last) if whole && upto >= last => return Ok(None),
+                        End::Word(last) if upto > last => return Ok(None),
+                        _ => {}
                     }
                 }
             }
         }
     }
 
-    /// Says whether nothing is to come when all changes up to a revision have.
-    fn is_behind(&self, revision: Revision) -> bool {
-        match self.end {
-            End::Change(last) | End::AnyChange(last) => revision >= last,
-            End::Word(last) => revision > last,
+    /// Takes those changes that are of this key and this history, and were not read before.
+    async fn take(&mut self, changes: Vec<KeyChange>) -> Result<()> {
+        for KeyChange { revision, key, put } in changes {
+            if key == self.key && revision <= self.revision && revision > self.last {
+                self.last = revision;
+                self.newest.push(put.map_or_else(|| Row::delete(revision), Row::put));
+            }
         }
+        let page = self.newest.ready();
+        if page.is_empty() { Ok(()) } else { self.pages.send(page).await }
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::RpcError;
 use super::node::Node;
 use super::range::{LARGEST_ANSWER, item};
 use super::types::KeyValue;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::Revision;
 use crate::version::Version;
 use crate::wait;
@@ -154,6 +154,11 @@ impl Changes {
             changes.push(change);
         }
         Ok(News::Changes { changes, whole: !answer.fragment })
+    }
+
+    /// Says that a change did not come that has to be there.
+    pub fn left_out(&self, revision: Revision) -> Error {
+        self.incoming.node.nonsense(format!("it left out the change of revision {revision}")).into()
     }
 }
 

@@ -33,6 +33,7 @@ mod leftover;
 mod load;
 mod log;
 mod lost_answers;
+mod lying_history;
 mod lying_keys;
 mod lying_snapshot;
 mod members;
