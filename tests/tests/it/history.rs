@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use etcdsh_core::profile::{Profile, Secret, User};
 use etcdsh_core::sandbox::Options;
 use etcdsh_core::value::{Record, Value};
-use etcdsh_tests::{MATRIX, Running, Said, column, program, run, side_by_side};
+use etcdsh_tests::{MATRIX, Running, Said, calls, column, program, run, side_by_side};
 use serde_json::{Value as Json, json};
 
 use crate::at_rest::saved;
@@ -93,6 +93,7 @@ fn a_history_is_all_that_happened_to_a_key() {
         many(&cluster);
         binary(&cluster);
         overtaken(&cluster);
+        large(&cluster);
     });
 }
 
@@ -124,6 +125,19 @@ fn overtaken(cluster: &Running) {
     let whole = lines(&history(cluster, "/raced"));
     assert_eq!(whole.len(), written.load(Ordering::SeqCst));
     assert!(reads.iter().all(|rows| whole.starts_with(rows)), "{reads:?} {whole:?}");
+}
+
+/// More than one message of a watch can hold, and more than the first reading of a file keeps.
+fn large(cluster: &Running) {
+    const COUNT: usize = 14;
+    for number in 0..COUNT {
+        cluster.etcdctl_reading(&["put", "/large"], &format!("{number} {}", "x".repeat(1_400_000))).unwrap();
+    }
+    cluster.etcdctl(&["put", "/large", "small"]);
+    let [rows] = alike(cluster, "g.db", ["/large"]);
+    assert_eq!(rows.len(), COUNT + 1);
+    let begins = |(number, row): (usize, &String)| row.contains(&format!(" put {} {number} xxx", number + 1));
+    assert!(rows[..COUNT].iter().enumerate().all(begins) && rows[COUNT].ends_with(" put 15 small"));
 }
 
 /// A user needs the right to read the key, and no other; but for a deleted key of an old server.
@@ -167,6 +181,21 @@ fn limited(cluster: &Running) {
         assert_eq!(lines(&read(limit).unwrap()).join(","), expected);
     }
     assert_eq!(read(99).unwrap(), history(cluster, "/k"));
+    // A key that lives, in its second life.
+    cluster.etcdctl(&["put", "/lives", "1"]);
+    cluster.etcdctl(&["del", "/lives"]);
+    for value in ["2", "3", "4"] {
+        cluster.etcdctl(&["put", "/lives", value]);
+    }
+    let whole = history(cluster, "/lives");
+    let whole = whole.as_array().unwrap();
+    for limit in 1..=6 {
+        let args = json!({ "key": "/lives", "limit": limit });
+        let (rows, made) = calls(cluster.member("infra1").client_url(), || cluster.call("history", args).unwrap());
+        assert_eq!(rows.as_array().unwrap()[..], whole[5_usize.saturating_sub(limit)..]);
+        // What lies in one life of the key is read without a watch.
+        assert_eq!(made.contains(&"Watch".to_owned()), limit > 3, "{limit}: {made:?}");
+    }
     let error = read(-1).unwrap_err();
     assert_eq!((error.code(), error.argument()), ("invalid_argument", Some("limit")));
     let error = cluster.call("history", json!({ "key": "" })).unwrap_err();
@@ -182,27 +211,32 @@ fn compacted(cluster: &Running) {
     compact(7);
     let keys = ["/k", "/gone", "/leased", "/other", "/a", "/never"];
     let [k, gone, leased, other, a, never] = alike(cluster, "c.db", keys);
-    assert_eq!(k, ["7 put 2 four", "12 delete", "13 put 1 five", "14 put 2 six"]);
+    let limited = cluster.call("history", json!({ "key": "/a", "limit": 5 })).unwrap();
+    assert_eq!(lines(&limited), a);
+    assert_eq!(k, ["7 put 2 four", "12 delete", "18 put 1 five", "19 put 2 six"]);
     assert_eq!(
         (gone.join(","), leased.join(",")),
         ("8 put 1 1,9 delete".to_owned(), "10 put 1 v,12 delete".to_owned())
     );
-    assert_eq!((other.join(","), a.join(",")), ("4 put 1 x,9 put 2 y,15 delete".to_owned(), "6 put 1 1".to_owned()));
+    assert_eq!((other.join(","), a.join(",")), ("4 put 1 x,9 put 2 y,20 delete".to_owned(), "6 put 1 1".to_owned()));
     assert_eq!(never, [""; 0]);
     // At the revision of a deletion. Whether that is left is up to the server; both tell the same.
     compact(12);
     let [k, leased] = alike(cluster, "d.db", ["/k", "/leased"]);
     let (k, leased) = (k.join(","), leased.join(","));
     assert!(["", "12 delete"].contains(&leased.as_str()), "{leased}");
-    assert!(k.ends_with("13 put 1 five,14 put 2 six") && k.starts_with(&leased), "{k}");
+    assert!(k.ends_with("18 put 1 five,19 put 2 six") && k.starts_with(&leased), "{k}");
+    let limited = || cluster.call("history", json!({ "key": "/z", "limit": 5 })).unwrap();
+    let (rows, made) = calls(cluster.member("infra1").client_url(), limited);
+    assert_eq!((lines(&rows).join(","), made.contains(&"Watch".to_owned())), ("9 put 2 2".to_owned(), false));
     // To the newest revision, which deleted a key.
-    compact(15);
+    compact(20);
     let [k, gone, other, a] = alike(cluster, "e.db", ["/k", "/gone", "/other", "/a"]);
     assert_eq!(
         (k.join(","), gone.join(","), a.join(",")),
-        ("14 put 2 six".to_owned(), String::new(), "6 put 1 1".to_owned())
+        ("19 put 2 six".to_owned(), String::new(), "6 put 1 1".to_owned())
     );
-    assert!(["", "15 delete"].contains(&other.join(",").as_str()), "{other:?}");
+    assert!(["", "20 delete"].contains(&other.join(",").as_str()), "{other:?}");
 }
 
 /// More than a server finds at a time, for a key that lives and for one that does not.

@@ -1,8 +1,11 @@
 //! `history`: all versions of one key that the store still has.
 
+mod live;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use self::live::Reading;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::{Context, Source};
 use crate::error::{Fault, Result};
@@ -10,10 +13,9 @@ use crate::format::mvcc;
 use crate::format::view::rows_of;
 use crate::id::{LeaseId, Revision};
 use crate::operation::Operation;
-use crate::ops::keys::read::reader;
 use crate::ops::keys::{at_most, one_key};
-use crate::rpc::{Cluster, Consistency, KeyChange, KeyValue, News, Node, Of, RangeQuery};
-use crate::stream::{Pages, Rows};
+use crate::rpc::KeyValue;
+use crate::stream::Rows;
 use crate::units::{Bytes, Octets};
 use crate::{args, at_rest, choice, record};
 
@@ -21,8 +23,6 @@ use crate::{args, at_rest, choice, record};
 const PAGE: usize = 1 << 20;
 /// What a row takes beside its value, about.
 const PER_ROW: usize = 256;
-/// The revision from which a server without a compaction has all changes.
-const FIRST: Revision = Revision(1);
 
 args! {
     /// What to read.
@@ -111,8 +111,9 @@ impl Operation for History {
         summary: "Read all versions of one key that the store still has, oldest first, with its deletions.",
         details: "All are of one revision, the newest. Of what a compaction took away only the last version is left, where the key \
                   lived then. A server looks through all of its changes for those of one key, again for every 1000 that it finds, \
-                  and takes no writes meanwhile: where it has millions of them, ask a snapshot. Of a key that is deleted, a server \
-                  before 3.4.25 or 3.5.8 has to send the changes of all keys, which the user must be allowed to read.",
+                  and takes no writes meanwhile: where it has very many, ask a snapshot, or give a limit. The last 100 versions of \
+                  a key that lives are read one by one, which costs it nothing. Of a key that is deleted, a server before 3.4.25 or \
+                  3.5.8 has to send the changes of all keys, which the user must be allowed to read.",
         search: &["etcdctl", "watch", "versions", "revisions", "audit", "who changed", "undelete"],
         effect: Effect::Reads,
         capability: Capability::Read,
@@ -193,142 +194,6 @@ impl Newest {
 
     fn end(self) -> Vec<Row> {
         self.rows.into()
-    }
-}
-
-/// By what the end of a history is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// By the change of this revision, with which the key became what it is.
-    Change(Revision),
-    /// By the server's word that all changes up to this revision have come.
-    Word(Revision),
-    /// By a change of any key at this revision, as each revision has one. For that all keys are watched.
-    AnyChange(Revision),
-}
-
-/// The reading of a history from a cluster.
-struct Reading {
-    cluster: Arc<Cluster>,
-    node: Arc<Node>,
-    key: Vec<u8>,
-    /// No change is read that is newer.
-    revision: Revision,
-    end: End,
-    /// The last change that was read.
-    last: Revision,
-    newest: Newest,
-    pages: Pages<Row>,
-}
-
-impl Reading {
-    async fn begin(cluster: Arc<Cluster>, key: Vec<u8>, newest: Newest, pages: Pages<Row>) -> Result<Self> {
-        let node = reader(&cluster, Consistency::Linearizable).await?;
-        let now = node.range(&version_at(&key, 0), cluster.deadline()).await?;
-        let (revision, last) = (now.revision, Revision(0));
-        let end = now.items.first().map_or(End::Word(revision), |item| End::Change(item.mod_revision));
-        let mut reading = Reading { cluster, node, key, revision, end, last, newest, pages };
-        reading.suit_end().await?;
-        Ok(reading)
-    }
-
-    /// Sees to it that the member can tell the end.
-    async fn suit_end(&mut self) -> Result<()> {
-        if let End::Word(last) = self.end
-            && !self.node.tells_progress(self.cluster.deadline()).await?
-        {
-            self.end = End::AnyChange(last);
-        }
-        Ok(())
-    }
-
-    /// Reads all of it. What breaks off is gone on with by another member, unless nothing came since it did the last time.
-    async fn all(mut self) -> Result<()> {
-        let (mut from, mut failed_at) = (FIRST, None);
-        loop {
-            match self.since(&mut from).await {
-                Ok(None) => return self.pages.send(self.newest.end()).await,
-                // It is told so how far the store was compacted.
-                Ok(Some(compacted)) if from == FIRST && compacted <= self.revision => {
-                    if !self.begin_after(compacted).await? {
-                        return self.pages.send(self.newest.end()).await;
-                    }
-                    from = compacted;
-                }
-                Ok(Some(_)) => return Err(CompactedMeanwhile.into()),
-                Err(error) if error.retryable() && failed_at.replace(from) != Some(from) => {
-                    self.node = reader(&self.cluster, Consistency::Linearizable).await?;
-                    self.suit_end().await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Begins with what a compaction left, and says whether more comes after it.
-    async fn begin_after(&mut self, compacted: Revision) -> Result<bool> {
-        let left = self.node.range(&version_at(&self.key, compacted.0), self.cluster.deadline()).await;
-        let left = left.map_err(|error| if error.code() == "compacted" { CompactedMeanwhile.into() } else { error })?;
-        let is_last = match self.end {
-            End::Change(last) | End::AnyChange(last) => last <= compacted,
-            // A deletion at that very revision may be there.
-            End::Word(_) => false,
-        };
-        // What was changed at that very revision comes with the changes from there on.
-        let item = left.items.into_iter().next().filter(|item| is_last || item.mod_revision < compacted);
-        item.map(Row::put).into_iter().for_each(|row| self.newest.push(row));
-        Ok(!is_last)
-    }
-
-    /// Reads the changes from a revision on, which moves on with them. Returns to which revision the store is compacted, where they
-    /// are gone.
-    async fn since(&mut self, from: &mut Revision) -> Result<Option<Revision>> {
-        let idle = self.cluster.profile().timeout;
-        let of = if matches!(self.end, End::AnyChange(_)) { Of::All } else { Of::Key(&self.key) };
-        let mut changes = self.node.changes(of, *from, idle).await?;
-        loop {
-            match changes.next(matches!(self.end, End::Word(_))).await? {
-                News::Compacted(compacted) => return Ok(Some(compacted)),
-                News::Reached(reached) if matches!(self.end, End::Word(last) if reached >= last) => return Ok(None),
-                News::Reached(_) => {}
-                News::Changes { changes: some, whole } => {
-                    let upto = some.last().map_or(*from, |change| change.revision);
-                    self.take(some).await?;
-                    *from = if whole { Revision(upto.0.saturating_add(1)) } else { upto };
-                    match self.end {
-                        End::Change(last) if upto >= last && self.last < last => return Err(changes.left_out(last)),
-                        End::Change(last) | End::AnyChange(last) if whole && upto >= last => return Ok(None),
-                        End::Word(last) if upto > last => return Ok(None),
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes those changes that are of this key and this history, and were not read before.
-    async fn take(&mut self, changes: Vec<KeyChange>) -> Result<()> {
-        for KeyChange { revision, key, put } in changes {
-            if key == self.key && revision <= self.revision && revision > self.last {
-                self.last = revision;
-                self.newest.push(put.map_or_else(|| Row::delete(revision), Row::put));
-            }
-        }
-        let page = self.newest.ready();
-        if page.is_empty() { Ok(()) } else { self.pages.send(page).await }
-    }
-}
-
-/// Asks for a key as of a revision, or the newest where it is 0. Which member is asked was decided before.
-fn version_at(key: &[u8], revision: i64) -> RangeQuery {
-    RangeQuery {
-        key: key.to_vec(),
-        end: Vec::new(),
-        revision,
-        limit: 1,
-        keys_only: revision == 0,
-        count_only: false,
-        consistency: if revision == 0 { Consistency::Linearizable } else { Consistency::Serializable },
     }
 }
 
