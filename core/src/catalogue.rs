@@ -20,6 +20,7 @@ pub static CATALOGUE: &[Entry] = &[
     entry::<Changing<ops::downgrade::cancel::DowngradeCancel>>(),
     entry::<ops::get::Get>(),
     entry::<ops::keys::Keys>(),
+    entry::<ops::history::History>(),
     entry::<ops::usage::Usage>(),
     entry::<ops::lease::list::LeaseList>(),
     entry::<ops::user::list::UserList>(),

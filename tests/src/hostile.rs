@@ -225,10 +225,15 @@ async fn answer(
     steps: Vec<Step>,
     script: Arc<Mutex<Script>>,
 ) -> Result<(), h2::Error> {
+    // Questions may come as long as a watch goes on.
+    let is_watch = request.uri().path().ends_with("/Watch");
     let mut body = request.into_body();
     while let Some(data) = body.data().await {
         let data = data?;
         body.flow_control().release_capacity(data.len())?;
+        if is_watch {
+            break;
+        }
     }
     if let [Step::Http(code)] = steps.as_slice() {
         let response = Response::builder().status(*code).body(()).expect("a status");

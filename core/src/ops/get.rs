@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::format::view::{View, Wanted};
 use crate::operation::Operation;
 use crate::ops::keys::read::reader;
-use crate::ops::keys::{Row, about_revision, at_revision};
+use crate::ops::keys::{Row, about_revision, at_revision, one_key};
 use crate::rpc::{Consistency, RangeQuery};
 use crate::units::Octets;
 
@@ -54,12 +54,8 @@ impl Operation for Get {
     type Report = Option<Row>;
 
     async fn run(ctx: &Context<'_>, Args { key, revision, serializable }: Args) -> Result<Option<Row>> {
-        if key.0.is_empty() {
-            let help = "etcd has no empty key; `keys` reads all keys";
-            return Err(args::BadArgument::invalid("key", "is empty", help).into());
-        }
         let query = RangeQuery {
-            key: key.0,
+            key: one_key(key)?,
             end: Vec::new(),
             revision: at_revision(revision)?,
             limit: 1,

@@ -11,6 +11,7 @@ pub mod downgrade;
 pub mod get;
 pub mod hash;
 pub mod health;
+pub mod history;
 pub mod keys;
 pub mod leader;
 pub mod lease;

@@ -28,6 +28,7 @@ mod tests;
 mod tls;
 mod token;
 mod types;
+mod watch;
 mod wire;
 mod writer;
 
@@ -42,4 +43,5 @@ pub use scratch::Scratch;
 pub use snapshot::SnapshotStream;
 pub use tls::{BadFile, BadSetting, Refusal, Trusted};
 pub use types::{Alarm, AlarmKind, Consistency, HashKv, KeyValue, RangePage, RangeQuery, SnapshotChunk, Status};
+pub use watch::{Changes, KeyChange, News, Of};
 pub use writer::Writer;

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::id::{LeaseId, Revision};
 
 /// What etcdctl allows too; tonic's own limit is 4 MiB, less than one page.
-const LARGEST_ANSWER: usize = 2 << 30;
+pub(super) const LARGEST_ANSWER: usize = 2 << 30;
 
 const NOTHING_OF_MORE: &str = "there are more keys, and none of them is in it";
 
@@ -95,7 +95,7 @@ impl Node {
     }
 }
 
-fn item(pair: PbKeyValue) -> KeyValue {
+pub(super) fn item(pair: PbKeyValue) -> KeyValue {
     KeyValue {
         key: pair.key,
         value: pair.value,

@@ -137,6 +137,46 @@ pub struct RangeStream {
     pub range: Option<Range>,
 }
 
+/// A change of a key.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Event {
+    /// What it is: 0 for a put, 1 for a deletion.
+    #[prost(int32, tag = "1")]
+    pub kind: i32,
+    /// The key with its value.
+    #[prost(message, optional, tag = "2")]
+    pub pair: Option<KeyValue>,
+}
+
+/// What a watch answers.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Watched {
+    /// The header.
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<Header>,
+    /// Which watch.
+    #[prost(int64, tag = "2")]
+    pub watch_id: i64,
+    /// Whether it was made.
+    #[prost(bool, tag = "3")]
+    pub created: bool,
+    /// Whether it has ended.
+    #[prost(bool, tag = "4")]
+    pub canceled: bool,
+    /// To what the store was compacted, where that ended it.
+    #[prost(int64, tag = "5")]
+    pub compact_revision: i64,
+    /// What ended it otherwise.
+    #[prost(string, tag = "6")]
+    pub cancel_reason: String,
+    /// Whether more of the same revision comes.
+    #[prost(bool, tag = "7")]
+    pub fragment: bool,
+    /// The changes.
+    #[prost(message, repeated, tag = "11")]
+    pub events: Vec<Event>,
+}
+
 /// A piece of a snapshot.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Snapshot {

@@ -76,6 +76,22 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Puts a key as often as this, the number of the put as its value, each at a revision of its own.
+    ///
+    /// # Panics
+    /// The cluster does not take it.
+    pub fn put_again(&self, key: &str, times: usize) {
+        let (dial, url) = (Dial::of(&self.profile()), self.member("infra1").client_url().to_owned());
+        driver().block_on(async {
+            let mut client = dial.client(&url).await.expect("the member can be reached");
+            for number in 0..times {
+                client.put(key, number.to_string(), None).await.expect("a put is taken");
+            }
+        });
+    }
+}
+
 /// A client, once it is there.
 type Slot = Arc<OnceCell<Client>>;
 

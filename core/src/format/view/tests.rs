@@ -120,29 +120,62 @@ fn the_row_of_a_bump_is_left_out_and_an_inline_store_is_read() {
     assert_eq!(all(&image, &Wanted::default(), BUDGET).unwrap(), (vec![model.made[0].item.clone()], false));
 }
 
+/// The rows of a key, as they stand in the file.
+fn history(image: &Image, key: &[u8], budget: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = Vec::new();
+    history::within(image, key, budget, |change, pair| {
+        let row = row_key(change.rev.main, change.rev.sub, change.is_tombstone);
+        rows.push((row, crate::format::mvcc::row_tests::row_value(&pair)));
+        true
+    })
+    .unwrap();
+    rows
+}
+
 #[test]
-fn the_history_of_a_key_has_all_its_rows() {
+fn the_history_of_a_key_has_all_its_rows_whatever_the_budget() {
     let model = Model::random(&mut Dice::new(0x415), 10, 100);
     let file = on_disk(&model.file());
     let image = Image::open(&file.path).unwrap();
     for key in [&model.made[0].item.key, &b"none".to_vec()] {
         let expected: Vec<_> = model.made.iter().filter(|made| made.item.key == *key).map(Made::row).collect();
-        let mut rows = Vec::new();
-        rows_of(&image, key, |change, pair| {
-            let row = row_key(change.rev.main, change.rev.sub, change.is_tombstone);
-            rows.push((row, crate::format::mvcc::row_tests::row_value(&pair)));
-            true
+        for budget in [0, 1, 500, 1 << 20] {
+            assert_eq!(history(&image, key, budget), expected, "{budget}");
+        }
+    }
+    for (budget, most) in [(1, 1), (1, 2), (300, 3), (1 << 20, 2)] {
+        let mut count = 0;
+        history::within(&image, &model.made[0].item.key, budget, |_, _| {
+            count += 1;
+            count < most
         })
         .unwrap();
-        assert_eq!(rows, expected);
+        assert_eq!(count, most);
     }
-    let mut count = 0;
-    rows_of(&image, &model.made[0].item.key, |_, _| {
-        count += 1;
-        count < 2
-    })
-    .unwrap();
-    assert_eq!(count, 2);
+}
+
+#[test]
+fn a_history_is_the_same_while_a_compaction_is_unfinished() {
+    let whole = Model::random(&mut Dice::new(0xC0), 12, 200);
+    for at in [whole.newest() / 2, whole.newest() - 1, whole.newest()] {
+        let (unfinished, finished) = (Model { compacted: Some(at), ..whole.clone() }, whole.compact(at));
+        let [unfinished, finished] = [unfinished, finished].map(|model| on_disk(&model.file()));
+        let [unfinished, finished] = [&unfinished, &finished].map(|file| Image::open(&file.path).unwrap());
+        let keys: std::collections::BTreeSet<_> = whole.made.iter().map(|made| &made.item.key).collect();
+        let (mut kept, mut deletions) = (0, 0);
+        for key in keys {
+            let expected = history(&finished, key, 1 << 20);
+            for budget in [0, 300, 1 << 20] {
+                let mut rows = history(&unfinished, key, budget);
+                // The deletions of that very revision are left where they are.
+                let here = |(row, _): &(Vec<u8>, Vec<u8>)| row.len() == 18 && row[..8] == at.to_be_bytes();
+                deletions += rows.extract_if(.., |row| here(row)).count();
+                assert_eq!(rows, expected, "{at} {budget}");
+            }
+            kept += expected.len();
+        }
+        assert!(kept < whole.made.len() && deletions <= 9, "{kept} {deletions}");
+    }
 }
 
 #[test]

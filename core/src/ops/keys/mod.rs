@@ -104,12 +104,7 @@ impl Operation for Keys {
     type Report = Rows<Row>;
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Rows<Row>> {
-        let limit = match args.limit {
-            Some(limit) if limit < 0 => {
-                return Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into());
-            }
-            limit => limit,
-        };
+        let limit = at_most(args.limit)?;
         let query = query(&args)?.filter(|_| limit != Some(0));
         match (ctx.source()?, query) {
             (_, None) => ctx.rows(async move |_| Ok(())).await,
@@ -132,6 +127,23 @@ impl Operation for Keys {
                 .await
             }
         }
+    }
+}
+
+/// Checks the name of one key that a user gave.
+pub(crate) fn one_key(key: Octets) -> Result<Vec<u8>> {
+    if key.0.is_empty() {
+        let help = "etcd has no empty key; `keys` reads all keys";
+        return Err(BadArgument::invalid("key", "is empty", help).into());
+    }
+    Ok(key.0)
+}
+
+/// Checks how many rows a user wants.
+pub(crate) fn at_most(limit: Option<i64>) -> Result<Option<i64>> {
+    match limit {
+        Some(limit) if limit < 0 => Err(BadArgument::invalid("limit", "is negative", "give 0 or more").into()),
+        limit => Ok(limit),
     }
 }
 
