@@ -129,6 +129,14 @@ impl Host {
         &self.member
     }
 
+    /// Says whether there is such a member on the host, as far as that is known: a sandbox may be given a new one.
+    pub fn is_known(&self) -> bool {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.peer_urls().is_some(),
+            _ => true,
+        }
+    }
+
     /// Returns the peer URLs that the host itself knows for the member, where it does: they are needed when the member is not
     /// in the membership list any more.
     pub fn peer_urls(&self) -> Option<Vec<String>> {

@@ -159,6 +159,7 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
             .enumerate()
             .fold(text, |text, (at, seat)| text.replace(&seat.peer_url, &format!("http://10.0.0.{at}:2380")))
             .replace(&home, "HOME")
+            .replace(cluster.member("infra1").peer_url(), "URL")
     };
     let first = &shown["members"][0];
     let told =
@@ -186,12 +187,15 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
         with(json!({ "initial_cluster": ["a=http://10.0.0.1:2380", "../b=http://10.0.0.2:2380"] })),
         with(json!({ "file": flipped })),
         with(json!({ "data_dirs": null, "hosts": true, "allow": ["cluster_serves"] })),
-        with(
-            json!({ "data_dirs": null, "hosts": true, "initial_cluster": ["infra1=http://10.0.0.1:2380"], "allow": ["cluster_serves"] }),
-        ),
+        with(json!({ "data_dirs": null, "hosts": true, "allow": ["cluster_serves", "member_answers"] })),
+        with(json!({
+            "data_dirs": null, "hosts": true, "allow": ["cluster_serves", "member_answers"],
+            "initial_cluster": ["infra1=http://10.0.0.1:2380"],
+        })),
         describe(&cluster.call("snapshot restore plan", json!({ "file": file, "hosts": true })).unwrap_err()),
     ];
-    let refused: Vec<_> = refused.into_iter().map(hidden).collect();
+    let id = cluster.call("quorum", json!({})).unwrap()["cluster_id"].as_str().unwrap().to_owned();
+    let refused: Vec<_> = refused.into_iter().map(|text| hidden(text).replace(&id, "ID")).collect();
     insta::assert_snapshot!(refused.join("\n"), @r#"
     member_answers: somebody answers at http://10.0.0.0:2380, where a member of the new cluster is to be reached
         help: stop the old members first: they would talk to the new ones, and clients to both. If it is no etcd of that cluster, allow member_answers
@@ -211,13 +215,15 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
     snapshot_unsound: the snapshot HOME/flipped.db is not sound
         help: `snapshot verify` says what is wrong with it; use another backup. Where there is none, give skip_hash_check
         argument: file
-    member_answers: the restore broke off
-        because: somebody answers at http://10.0.0.0:2380, where a member of the new cluster is to be reached
-        help: stop the old members first: they would talk to the new ones, and clients to both. If it is no etcd of that cluster, allow member_answers. Then give the same again with initial_cluster_token etcdsh-983f56066d17263c: what is done already stays, and old data lie where they were or aside
-    invalid_argument: infra1 is to have the peer URLs http://10.0.0.1:2380, and its host has https://127.0.0.1:15786
+    member_answers: somebody answers at URL, where a member of the old cluster is that has no place in the new one
+        help: stop it first, or give it a place with initial_cluster; else allow member_answers
+        sent: never
+    no_host: nothing says how m1 is stopped and started
+        help: say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand
+    invalid_argument: infra1 is to have the peer URLs http://10.0.0.1:2380, and its host has URL
         help: give the URLs that the members are started with
         argument: initial_cluster
-    cluster_serves: the cluster db7c60f744f2428b serves its clients, and would be replaced by an older state of it
+    cluster_serves: the cluster ID serves its clients, and would be replaced by an older state of it
         help: all that was written since the snapshot would be lost. To bring back a single member use `member replace`; to go back in time all the same, allow cluster_serves
         sent: never
     "#);

@@ -28,6 +28,27 @@ impl Fault for Serves {
     }
 }
 
+/// A member of the old cluster is not one of the new one, and runs.
+#[derive(Debug, thiserror::Error)]
+#[error("somebody answers at {url}, where a member of the old cluster is that has no place in the new one")]
+pub(super) struct Left {
+    pub(super) url: String,
+}
+
+impl Fault for Left {
+    fn code(&self) -> &'static str {
+        "member_answers"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("stop it first, or give it a place with initial_cluster; else allow member_answers".to_owned())
+    }
+
+    fn sent(&self) -> Option<Sent> {
+        Some(Sent::Never)
+    }
+}
+
 /// Nothing is made of a snapshot that is damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("the snapshot {} is not sound", path.display())]
@@ -46,6 +67,29 @@ impl Fault for Unsound {
 
     fn help(&self) -> Option<String> {
         Some("`snapshot verify` says what is wrong with it; use another backup. Where there is none, give skip_hash_check".to_owned())
+    }
+}
+
+/// Nobody can stop and start a member.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing says how {member} is stopped and started")]
+pub(super) struct Hostless {
+    pub(super) member: String,
+}
+
+impl Fault for Hostless {
+    fn code(&self) -> &'static str {
+        "no_host"
+    }
+
+    fn member(&self) -> Option<String> {
+        Some(self.member.clone())
+    }
+
+    fn help(&self) -> Option<String> {
+        let help =
+            "say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand";
+        Some(help.to_owned())
     }
 }
 
@@ -122,23 +166,25 @@ impl Fault for Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::failed::NoHost;
     use crate::host::HostError;
     use crate::tests::shown;
 
     #[test]
     fn what_is_not_made_says_why() {
         let halfway = |source: Error| Halfway { token: "again".to_owned(), source }.into();
-        let errors: [Error; 7] = [
+        let errors: [Error; 8] = [
+            Left { url: "http://a:1".to_owned() }.into(),
             Serves { cluster_id: ClusterId(0xc) }.into(),
             Unsound { path: "/b.db".into() }.into(),
             Taken { path: "/made".into() }.into(),
             OtherUrls { member: "a".to_owned(), given: "http://a:1".to_owned(), known: "http://b:1".to_owned() }.into(),
             HostError::Occupied { path: "/data/member".to_owned(), place: "root@a".to_owned() }.into(),
-            halfway(NoHost { member: "a".to_owned() }.into()),
+            halfway(Hostless { member: "a".to_owned() }.into()),
             halfway(crate::error::Interrupted.into()),
         ];
         insta::assert_snapshot!(shown(errors), @"
+        member_answers: somebody answers at http://a:1, where a member of the old cluster is that has no place in the new one
+          help: stop it first, or give it a place with initial_cluster; else allow member_answers
         cluster_serves: the cluster c serves its clients, and would be replaced by an older state of it
           help: all that was written since the snapshot would be lost. To bring back a single member use `member replace`; to go back in time all the same, allow cluster_serves
         snapshot_unsound (file): the snapshot /b.db is not sound
@@ -151,7 +197,7 @@ mod tests {
           help: move it aside by hand, and see who put it there
         no_host: the restore broke off
           because: nothing says how a is stopped and started
-          help: say it in the profile, under `hosts`, or give a closure that does it. Then give the same again with initial_cluster_token again: what is done already stays, and old data lie where they were or aside
+          help: say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand. Then give the same again with initial_cluster_token again: what is done already stays, and old data lie where they were or aside
         interrupted: the restore broke off
           because: interrupted
           help: give the same again with initial_cluster_token again: what is done already stays, and old data lie where they were or aside

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::error::{Halfway, OtherUrls, Taken};
+use super::error::{Halfway, Hostless, OtherUrls, Taken};
 use super::plan::nobody_answers;
-use crate::change::failed::{Ended, NoHost};
+use crate::change::failed::Ended;
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -61,7 +61,10 @@ impl Seat {
     }
 
     fn host(&self) -> Result<&Host> {
-        self.host.as_ref().ok_or_else(|| NoHost { member: self.spec.name.clone() }.into())
+        self.host
+            .as_ref()
+            .filter(|host| host.is_known())
+            .ok_or_else(|| Hostless { member: self.spec.name.clone() }.into())
     }
 
     /// Says whether these are the data that are to be made.

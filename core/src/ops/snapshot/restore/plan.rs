@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::bump::{self, Bump, Seen};
-use super::error::{Serves, Unsound};
+use super::error::{Left, Serves, Unsound};
 use super::hosts::{self, Check, Seat};
 use super::show::{advised, planned};
 use super::{Answers, answers, fresh_token, pairs, topology};
@@ -203,6 +203,9 @@ impl Operation for SnapshotRestorePlan {
             let revision = Revision(snapshot.0.saturating_add_unsigned(by));
             let patience = args.wait.duration();
             let allowed = args.allow.contains(&Doubt::MemberAnswers);
+            if let (Some(old), false) = (&old, allowed) {
+                nobody_is_left(old, &seats).await?;
+            }
             checks = hosts::carry_out(ctx, &args.file, &mut seats, revision, patience, allowed).await?;
         }
         Ok(RestorePlan {
@@ -338,6 +341,16 @@ fn seats(ctx: &Context<'_>, specs: Vec<Spec>) -> Result<(ClusterId, Vec<Seat>)> 
     };
     let seats = specs.into_iter().map(seat).collect::<Result<Vec<_>>>()?;
     Ok((id, seats))
+}
+
+/// Holds that no member of the old cluster would run on: one that has no place in the new one.
+async fn nobody_is_left(old: &ClusterView, seats: &[Seat]) -> Result<()> {
+    let ours: Vec<&String> = seats.iter().flat_map(|seat| &seat.peer_urls).collect();
+    let urls = old.members.iter().flat_map(|member| &member.member.peer_urls).filter(|url| !ours.contains(url));
+    match answers(urls.cloned()).await {
+        Some(url) => Err(Left { url }.into()),
+        None => Ok(()),
+    }
 }
 
 /// Holds that nobody answers where the new members are to be reached.
