@@ -3,5 +3,7 @@
 pub mod list;
 pub mod run;
 
+mod error;
+mod folder;
 mod keep;
 mod note;
