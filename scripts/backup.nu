@@ -30,6 +30,6 @@ def main [
     }
     for row in $report.removed { print $"(if $dry_run { 'would be removed' } else { 'removed' }): ($row.path)" }
     for row in ($report.kept | where error != null) { print --stderr $"warning: ($row.path) counts for none: ($row.error)" }
-    print $"($report.kept | where error == null | length) backups of this cluster are there"
+    print $"backups of this cluster in the folder: ($report.kept | where error == null | length)"
     if $dry_run { print "dry run: nothing was saved" }
 }

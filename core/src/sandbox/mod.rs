@@ -40,7 +40,7 @@ pub(crate) use fleeting::Fleeting;
 pub use guard::SandboxGuard;
 pub(crate) use log::end as end_of_log;
 pub use member::{Member, MemberRow, ProcessState};
-pub use options::{MemberOptions, Options, Seat, Seed};
+pub use options::{MemberOptions, Options, Seat, Seed, SeedFn};
 pub use words::{SandboxMember, SandboxName};
 
 use crate::args::BadArgument;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{MATRIX, Running, Said, column, record, run, side_by_side};
+use etcdsh_tests::{MATRIX, Running, Said, record, run, side_by_side};
 use serde_json::{Value as Json, json};
 
 use crate::at_rest::{filled, saved};
@@ -22,6 +22,11 @@ fn listed(cluster: &Running, folder: &Path, args: Json) -> Json {
     let mut given = json!({ "folder": folder });
     given.as_object_mut().unwrap().extend(args.as_object().unwrap().clone());
     cluster.call("backup list", given).unwrap_or_else(|error| panic!("{}", describe(&error)))
+}
+
+/// Returns a column.
+fn column(rows: &Json, name: &str) -> Vec<Json> {
+    etcdsh_tests::column(rows, name).into_iter().cloned().collect()
 }
 
 fn path_of(row: &Json) -> PathBuf {
@@ -182,9 +187,10 @@ fn what_is_damaged_later_is_told_and_never_removed() {
     assert_eq!(column(&rows, "error"), told, "{rows}");
     // With a time such ones are no answer, and are told all the same.
     let warnings = std::cell::RefCell::new(Vec::new());
-    let events = |event: &Event| match event {
-        Event::Warning { message } => warnings.borrow_mut().push(message.clone()),
-        _ => {}
+    let events = |event: &Event| {
+        if let Event::Warning { message } = event {
+            warnings.borrow_mut().push(message.clone());
+        }
     };
     let args = record(json!({ "folder": folder, "at": "2100-01-01T00:00:00Z" }));
     cluster.caller.answer_told(&cluster.profile(), "backup list", args, &events).unwrap();
@@ -200,9 +206,10 @@ fn a_time_that_is_still_to_come_is_told_and_counts_for_no_rule() {
     let time = note.lines().find(|line| line.contains("\"time\"")).unwrap();
     std::fs::write(path.with_extension("json"), note.replace(time, "  \"time\": \"2101-01-01T00:00:00Z\",")).unwrap();
     let warnings = std::cell::RefCell::new(Vec::new());
-    let events = |event: &Event| match event {
-        Event::Warning { message } => warnings.borrow_mut().push(message.clone()),
-        _ => {}
+    let events = |event: &Event| {
+        if let Event::Warning { message } = event {
+            warnings.borrow_mut().push(message.clone());
+        }
     };
     let args = record(json!({ "folder": folder, "keep_last": 1 }));
     let report = cluster.caller.answer_told(&cluster.profile(), "backup run", args, &events).unwrap();
@@ -224,7 +231,19 @@ fn a_backup_that_cannot_be_made_removes_nothing() {
     ]
     .map(|args| describe(&cluster.call("backup run", args).unwrap_err()));
     let told = told.join("\n").replace(&cluster.home().display().to_string(), "/HOME");
-    insta::assert_snapshot!(told, @"");
+    let id = cluster.view().unwrap().members[0].member.id.to_string();
+    insta::assert_snapshot!(told.replace(&id, "ID"), @r#"
+    file_failed: cannot make /HOME/file.db
+        because: File exists (os error 17)
+        help: name a folder that you may read and write
+        argument: folder
+    invalid_argument: the argument keep_last is negative
+        help: give 0 or more
+        argument: keep_last
+    member_not_found: no member is named "infra9"; the members are infra1 (ID)
+        help: did you mean infra1?
+        argument: member
+    "#);
     let error = cluster.call("backup list", json!({ "folder": cluster.home().join("none") })).unwrap_err();
     assert_eq!((error.code(), error.argument()), ("file_failed", Some("folder")), "{}", describe(&error));
     // A dry run makes nothing, also no folder.
@@ -244,4 +263,30 @@ fn a_cluster_without_a_quorum_is_backed_up_from_a_member_that_is_named() {
     assert_eq!(listed(&cluster, &folder, json!({})), before["kept"]);
     let report = back_up(&cluster, &folder, json!({ "member": "infra1", "keep_last": 2 }));
     assert_eq!((&report["saved"]["member"], report["kept"].as_array().unwrap().len()), (&json!("infra1"), 2));
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_what_it_has() {
+    if run(Command::new("unshare").args(["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none /mnt"]), "").is_err() {
+        eprintln!("NOT TESTED: a full disk, because `unshare` does not work here");
+        return;
+    }
+    let cluster = plain("3.6");
+    let folder = cluster.home().join("backups");
+    let size = back_up(&cluster, &folder, json!({}))["saved"]["size"].as_u64().unwrap();
+    // One has no room for the snapshot, the other none for its note.
+    for room in [8, size.div_ceil(4096) * 4] {
+        let run = cluster.crashing("sandbox", &[], None, "backup run", &json!({ "folder": folder, "keep_last": 1 }));
+        let mut command = cluster.command("unshare".into());
+        let script = format!("mount -t tmpfs -o size={room}k none {0} || exit 90; \"$@\"; ls -A {0}", folder.display());
+        command.args(["-rm", "sh", "-c", &script, "sh"]).arg(run.get_program()).args(run.get_args());
+        for (name, value) in run.get_envs() {
+            value.map(|value| command.env(name, value));
+        }
+        let said = Said::by(&mut command);
+        let mut lines = said.out.lines();
+        let error: Json = serde_json::from_str(lines.next().unwrap()).unwrap();
+        assert_eq!(error["error"]["code"], "disk_full", "{room}: {said:?}");
+        assert!(lines.all(|name| name.ends_with(".lock")), "{room}: {said:?}");
+    }
 }

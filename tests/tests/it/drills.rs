@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use etcdsh_core::context::Cancel;
 use etcdsh_core::event::Event;
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Ended, MATRIX, Running, column, etcd, record, run, side_by_side, until};
+use etcdsh_tests::{Ended, MATRIX, Running, etcd, record, run, side_by_side, until};
 use serde_json::{Value as Json, json};
 
 use crate::at_rest::{filled, saved};
@@ -24,6 +24,11 @@ fn with_etcds(mut cluster: Running) -> Running {
 
 fn plain(version: &str) -> Running {
     with_etcds(Running::start(version, Options { members: 1, tls: false, ..Options::default() }).unwrap())
+}
+
+/// Returns a column.
+fn column(rows: &Json, name: &str) -> Vec<Json> {
+    etcdsh_tests::column(rows, name).into_iter().cloned().collect()
 }
 
 /// Holds that of no drill anything is left.
@@ -57,7 +62,7 @@ fn a_restore_is_rehearsed_on_each_etcd() {
         assert!(report["etcd"].as_str().unwrap().starts_with(turn.version), "{report}");
         assert_eq!(column(&report["checks"], "check"), CHECKS);
         let expected = column(&report["checks"], "expected");
-        let of_filled = ["19", "1", "1", "1"].map(|count| json!(count));
+        let of_filled = ["21", "1", "1", "1"].map(|count| json!(count));
         if turn.version == "3.6" {
             assert_eq!(expected[2..6], of_filled, "{report}");
         }
@@ -167,7 +172,20 @@ fn what_cannot_be_rehearsed_is_told_and_leaves_nothing() {
         .lines()
         .map(|line| format!("{}\n", line.split("; there are").next().unwrap()))
         .collect::<String>();
-    insta::assert_snapshot!(all, @"");
+    insta::assert_snapshot!(all, @r"
+    etcd_not_found: no etcd 2.3 was found
+        help: `cargo xtask setup` builds it, or name folders that hold it in ETCDSH_ETCD_DIR
+        argument: etcd
+    invalid_argument: the argument members should be from 1 to 9
+        help: 3 is the usual number
+        argument: members
+    file_unreadable: /none.db: it cannot be read
+        because: No such file or directory (os error 2)
+        argument: file
+    etcd_unusable: /bin/true cannot be used as etcd: it does not tell its version
+        help: give a version such as 3.6, or the path of an etcd
+        argument: etcd
+    ");
     assert!(told(json!({ "file": damaged })).starts_with("sha256_mismatch"));
     let ended = told(json!({ "file": file, "etcd": ends }));
     assert!(ended.starts_with("drill_failed: no cluster of etcd 3.6.99 came out of the snapshot\n"), "{ended}");
@@ -253,13 +271,18 @@ fn what_a_drill_left_that_was_killed_is_taken_away_by_the_next() {
     assert_eq!(cluster.crash("sandbox", &["waiting"], Some(1), "snapshot drill", &args), Ended::Crashed);
     until("its etcd runs", || if runs(&cluster, "hangs") { Ok(()) } else { Err("it does not".to_owned()) });
     let warnings = std::cell::RefCell::new(Vec::new());
-    let events = |event: &Event| match event {
-        Event::Warning { message } => warnings.borrow_mut().push(message.clone()),
-        _ => {}
+    let events = |event: &Event| {
+        if let Event::Warning { message } = event {
+            warnings.borrow_mut().push(message.clone());
+        }
     };
     cluster.caller.answer_told(&cluster.profile(), "snapshot drill", record(json!({ "file": file })), &events).unwrap();
     let warnings = warnings.into_inner().join("\n");
-    assert!(warnings.contains("was removed: a drill that was killed had left it"), "{warnings}");
+    let (before, name) = warnings.split_once("drill-").unwrap();
+    assert_eq!(
+        format!("{before}NAME{}", &name[8..]),
+        "the sandbox NAME was removed: a drill that was killed had left it"
+    );
     nothing_left(&cluster);
     assert!(!runs(&cluster, "hangs"));
 }

@@ -53,7 +53,8 @@ pub(super) fn read(folder: &Path) -> Result<Found> {
             }
         }
     }
-    found.backups.sort_by(|a, b| (&b.note.time, &b.path).cmp(&(&a.note.time, &a.path)));
+    let order = |backup: &Backup| (backup.note.time, number_of(&backup.path));
+    found.backups.sort_by(|a, b| (order(b), &b.path).cmp(&(order(a), &a.path)));
     found.flawed.sort_by(|a, b| b.path.cmp(&a.path));
     Ok(found)
 }
@@ -88,6 +89,8 @@ fn look(path: &Path) -> Result<Option<Backup>, Flawed> {
 struct Name<'n> {
     cluster_id: ClusterId,
     stem: &'n str,
+    /// Its place among those of a second, counted from 1.
+    number: u32,
     end: &'n str,
 }
 
@@ -95,28 +98,32 @@ impl<'n> Name<'n> {
     fn read(name: &'n str) -> Option<Self> {
         let (stem, end) = name.split_once('.')?;
         let (cluster, when) = stem.split_once('-')?;
-        let (time, number) = when.split_once('_').unwrap_or((when, "2"));
+        let (time, number) = when.split_once('_').unwrap_or((when, "1"));
         let is_hex = cluster.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let cluster_id = u64::from_str_radix(cluster, 16).ok().filter(|_| is_hex)?;
         NaiveDateTime::parse_from_str(time, TIME).ok()?;
-        number.parse::<u32>().ok()?;
-        Some(Name { cluster_id: ClusterId(cluster_id), stem, end })
+        let number = number.parse().ok()?;
+        Some(Name { cluster_id: ClusterId(cluster_id), stem, number, end })
     }
 }
 
-/// Returns the path of a new backup. It begins with the cluster, so that several can share a folder.
-pub(super) fn new_path(folder: &Path, cluster_id: ClusterId, time: DateTime<Utc>) -> PathBuf {
-    let mut number = 1;
-    loop {
-        // What comes later in a second has to come later in the alphabet too.
-        let number_of = if number == 1 { String::new() } else { format!("_{number}") };
-        let path = folder.join(format!("{cluster_id}-{}{number_of}.db", time.format(TIME)));
-        let taken = [&path, &note_of(&path), &unfinished(&path)].iter().any(|path| path.symlink_metadata().is_ok());
-        if !taken {
-            return path;
-        }
-        number += 1;
+/// Returns the place of a backup among those of its second.
+fn number_of(path: &Path) -> u32 {
+    path.file_name().and_then(OsStr::to_str).and_then(Name::read).map_or(1, |name| name.number)
+}
+
+/// Returns the path of a new backup. It begins with the cluster, so that several can share a folder; and it comes behind all that the
+/// folder has of that second, also where earlier ones were removed.
+fn new_path(folder: &Path, cluster_id: ClusterId, time: DateTime<Utc>) -> io::Result<PathBuf> {
+    let first = format!("{cluster_id}-{}", time.format(TIME));
+    let mut last = 0;
+    for file in std::fs::read_dir(folder)? {
+        let name = file?.file_name();
+        let name = name.to_str().and_then(Name::read).filter(|name| name.stem.starts_with(&first));
+        last = last.max(name.map_or(0, |name| name.number));
     }
+    let number = if last == 0 { String::new() } else { format!("_{}", u64::from(last) + 1) };
+    Ok(folder.join(format!("{first}{number}.db")))
 }
 
 fn unfinished(path: &Path) -> PathBuf {
@@ -186,9 +193,13 @@ impl<'f> Turn<'f> {
     }
 
     /// Begins a backup.
-    pub(super) fn begin(&self, time: DateTime<Utc>) -> Draft {
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub(super) fn begin(&self, time: DateTime<Utc>) -> Result<Draft> {
         let path = new_path(self.folder, self.cluster_id, time);
-        Draft { unfinished: unfinished(&path), path, done: false }
+        let path = path.map_err(|source| BadFolder::of("read", self.folder, source))?;
+        Ok(Draft { unfinished: unfinished(&path), path, done: false })
     }
 
     /// Removes a backup.

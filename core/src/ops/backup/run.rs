@@ -104,12 +104,12 @@ impl Operation for BackupRun {
         let rules = rules(&args)?;
         let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await?.admitted()?;
         let (saved, removed, kept) = if args.dry_run {
-            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, true)?;
+            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, None)?;
             (None, removed, kept)
         } else {
             let turn = turn(ctx, &args.folder, view.cluster_id)?;
             let saved = ctx.unless_cancelled(saved(ctx, &view, &turn, args.member.as_ref())).await?;
-            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, false)?;
+            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, Some(&saved))?;
             removed.iter().try_for_each(|backup| turn.remove(backup))?;
             (Some(saved), removed, kept)
         };
@@ -135,19 +135,19 @@ fn turn<'f>(ctx: &Context<'_>, folder: &'f Path, cluster_id: ClusterId) -> Resul
     Ok(turn)
 }
 
-/// Returns the backups of the cluster that the rules remove, and all others as rows. For a dry run the backup that would be made
-/// counts too.
+/// Returns the backups of the cluster that the rules remove, and all others as rows. What was saved just now is none of the former,
+/// whatever the clock says; where nothing was, because the run is a dry one, the backup that would be made counts too.
 fn sorted(
     ctx: &Context<'_>,
     folder: &Path,
     cluster_id: ClusterId,
     rules: Rules,
-    is_dry: bool,
+    saved: Option<&Backup>,
 ) -> Result<(Vec<Backup>, Vec<Row>)> {
-    let found = if is_dry && !folder.exists() { Found::default() } else { read(folder)? };
+    let found = if saved.is_none() && !folder.exists() { Found::default() } else { read(folder)? };
     let now = Utc::now();
     let mut all: Vec<_> = found.backups.into_iter().filter(|backup| backup.note.cluster_id == cluster_id).collect();
-    let planned = is_dry.then(|| Backup { path: PathBuf::new(), note: Note::of_nothing(cluster_id, now) });
+    let planned = saved.is_none().then(|| Backup { path: PathBuf::new(), note: Note::of_nothing(cluster_id, now) });
     let first_past = all.partition_point(|backup| backup.note.time > now);
     if first_past > 0 {
         let message = format!(
@@ -158,10 +158,12 @@ fn sorted(
     if let Some(planned) = &planned {
         all.insert(first_past, planned.clone());
     }
-    let removed: Vec<Backup> = rules.removed(&all, now).into_iter().cloned().collect();
+    let removed = rules.removed(&all, now).into_iter().filter(|backup| Some(*backup) != saved);
+    let removed: Vec<Backup> = removed.cloned().collect();
     let kept = all.iter().filter(|backup| !removed.contains(backup) && planned.as_ref() != Some(backup)).map(row);
     let flawed = found.flawed.iter().filter(|flawed| flawed.cluster_id == Some(cluster_id)).map(flawed);
-    Ok((removed.clone(), kept.chain(flawed).collect()))
+    let rows = kept.chain(flawed).collect();
+    Ok((removed, rows))
 }
 
 fn rules(args: &Args) -> Result<Rules, BadArgument> {
@@ -181,7 +183,7 @@ fn rules(args: &Args) -> Result<Rules, BadArgument> {
 async fn saved(ctx: &Context<'_>, view: &ClusterView, turn: &Turn<'_>, member: Option<&MemberRef>) -> Result<Backup> {
     let now = Utc::now();
     let time = now.with_nanosecond(0).unwrap_or(now);
-    let draft = turn.begin(time);
+    let draft = turn.begin(time)?;
     let saved = save::of_member(ctx, view, draft.snapshot(), member).await;
     let saved = saved.map_err(|error| error.with_argument_named("path", "folder"))?;
     let checked = at_rest::read(ctx, "folder", draft.snapshot(), check).await?;

@@ -158,9 +158,7 @@ impl Operation for SnapshotDrill {
         }
         let name = fleeting.name().to_owned();
         if let Err(error) = fleeting.end().await {
-            let message =
-                format!("the sandbox {name} is still there: {}; `sandbox stop` removes it", error.in_one_line());
-            ctx.emit(&Event::Warning { message });
+            ctx.emit(&still_there(&name, &error));
             if drilled.is_ok() {
                 return Err(error);
             }
@@ -179,6 +177,12 @@ impl Operation for SnapshotDrill {
             took: start.elapsed().into(),
         })
     }
+}
+
+/// Says that something of the drill was left.
+fn still_there(name: &str, error: &Error) -> Event {
+    let message = format!("the sandbox {name} is still there: {}; `sandbox stop` removes it", error.in_one_line());
+    Event::Warning { message }
 }
 
 /// How the members of a cluster are counted.
@@ -316,6 +320,10 @@ mod tests {
             log: "/s/infra1.log".into(),
         };
         let kept = crate::sandbox::SandboxError::EtcdNotFound { wanted: Some("3.4".to_owned()), found: vec![] };
+        let told = still_there("drill-1", &ended().into()).line();
+        let expected = "warning: the sandbox drill-1 is still there: infra1 ended with exit code 1; the end of its log /s/infra1.log: fatal; \
+                        `sandbox stop` removes it";
+        assert_eq!(told, expected);
         let errors = [
             check_members(0).unwrap_err().into(),
             NotRecovered::explain("3.6.16", ended().into()),

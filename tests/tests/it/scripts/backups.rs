@@ -40,7 +40,7 @@ fn a_backup_is_made_and_a_restore_rehearsed_with_it(
     let begins = format!("{}-2", quorum["cluster_id"].as_str().unwrap());
     assert!(path.file_name().unwrap().to_str().unwrap().starts_with(&begins), "{}", path.display());
     let sum = run(Command::new("sha256sum").arg(&path), "").unwrap();
-    let expected = [path.to_str().unwrap(), sum.split(' ').next().unwrap(), "1 backups of this cluster are there"];
+    let expected = [path.to_str().unwrap(), sum.split(' ').next().unwrap(), "backups of this cluster in the folder: 1"];
     assert!(expected.iter().all(|part| first.contains(part)), "{first}: {expected:?}");
 
     // The rules are those that are given.
@@ -48,7 +48,7 @@ fn a_backup_is_made_and_a_restore_rehearsed_with_it(
     let args = [&words[..], &only[..]].concat();
     let dry = said(&backup, true, &args);
     assert!(dry.contains(&format!("would be removed: {}", path.display())), "{dry}");
-    assert_eq!(snapshots(&folder), [path.clone()]);
+    assert_eq!(snapshots(&folder), std::slice::from_ref(&path));
     let second = said(&backup, false, &args);
     assert!(second.contains(&format!("removed: {}", path.display())), "{second}");
     let [path] = snapshots(&folder).try_into().unwrap();

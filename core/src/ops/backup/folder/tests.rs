@@ -10,7 +10,7 @@ fn time(second: u32) -> DateTime<Utc> {
 /// Makes a backup of a second.
 fn made(folder: &Path, second: u32) -> Backup {
     let turn = Turn::take(folder, CLUSTER).unwrap();
-    let draft = turn.begin(time(second));
+    let draft = turn.begin(time(second)).unwrap();
     std::fs::write(draft.snapshot(), b"snapshot").unwrap();
     draft.finish(&turn, Note { size: 8, ..Note::of_nothing(CLUSTER, time(second)) }).unwrap()
 }
@@ -37,6 +37,17 @@ fn a_backup_comes_whole_and_goes_whole() {
     let turn = Turn::take(&folder, CLUSTER).unwrap();
     [&backup, &backup, &second, &third].iter().for_each(|backup| turn.remove(backup).unwrap());
     assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn what_comes_later_in_a_second_is_newer_whatever_was_removed_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let all: Vec<_> = (0..11).map(|_| made(folder.path(), 1)).collect();
+    Turn::take(folder.path(), CLUSTER).unwrap().remove(&all[0]).unwrap();
+    let last = made(folder.path(), 1);
+    assert_eq!(last.path.file_name().unwrap(), "abc-20261127T123001Z_12.db");
+    let newest_first: Vec<_> = all[1..].iter().chain([&last]).rev().cloned().collect();
+    assert_eq!(read(folder.path()).unwrap().backups, newest_first);
 }
 
 #[test]
@@ -78,11 +89,11 @@ fn a_run_that_is_killed_anywhere_leaves_what_the_next_one_takes_away() {
 fn what_fails_on_the_way_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let turn = Turn::take(folder.path(), CLUSTER).unwrap();
-    let draft = turn.begin(time(1));
+    let draft = turn.begin(time(1)).unwrap();
     std::fs::write(draft.snapshot(), b"x").unwrap();
     drop(draft);
     // The note cannot be written where a folder has its name.
-    let draft = turn.begin(time(1));
+    let draft = turn.begin(time(1)).unwrap();
     std::fs::write(draft.snapshot(), b"x").unwrap();
     std::fs::create_dir(folder.path().join("abc-20261127T123001Z.json")).unwrap();
     assert!(draft.finish(&turn, Note::of_nothing(CLUSTER, time(1))).is_err());
