@@ -46,11 +46,19 @@ pub(super) fn read(folder: &Path) -> Result<Found> {
     let failed = |source| BadFolder::of("read", folder, source);
     for file in std::fs::read_dir(folder).map_err(failed)? {
         let path = file.map_err(failed)?.path();
-        if path.extension().is_some_and(|end| end == "db") && path.is_file() {
-            match look(&path) {
+        if path.extension().is_none_or(|end| end != "db") {
+            continue;
+        }
+        match path.metadata() {
+            Ok(meta) if meta.is_file() => match look(&path) {
                 Ok(backup) => found.backups.extend(backup),
                 Err(flawed) => found.flawed.push(flawed),
+            },
+            // Another run has removed it in this moment.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(BadFolder::of("read", &path, error).into());
             }
+            _ => {}
         }
     }
     let order = |backup: &Backup| (backup.note.time, number_of(&backup.path));
