@@ -18,7 +18,7 @@ use crate::units::Bytes;
 use crate::wait;
 
 /// How often the caller is told how far the reading is.
-const TELL_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Where the database lies in a data dir, and in the folder `member` of one.
 const IN_FOLDERS: [&str; 2] = ["member/snap/db", "snap/db"];
 

@@ -126,6 +126,15 @@ impl Error {
         self
     }
 
+    /// Says which parameter of the caller's stands for one of whoever failed.
+    #[must_use]
+    pub(crate) fn with_argument_named(mut self, from: &str, to: &str) -> Self {
+        if self.argument() == Some(from) {
+            self.0.argument = Some(to.to_owned());
+        }
+        self
+    }
+
     /// Says which endpoint this came from, unless that is known already.
     #[must_use]
     pub fn at_endpoint(mut self, endpoint: impl fmt::Display) -> Self {

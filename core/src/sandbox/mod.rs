@@ -12,6 +12,7 @@ mod ca;
 mod error;
 mod etcd;
 mod files;
+mod fleeting;
 mod guard;
 mod host;
 mod join;
@@ -35,10 +36,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use breakage::Breakage;
 pub use error::SandboxError;
+pub(crate) use fleeting::Fleeting;
 pub use guard::SandboxGuard;
 pub(crate) use log::end as end_of_log;
 pub use member::{Member, MemberRow, ProcessState};
-pub use options::{MemberOptions, Options, Seat, Seed};
+pub use options::{MemberOptions, Options, Seat, Seed, SeedFn};
 pub use words::{SandboxMember, SandboxName};
 
 use crate::args::BadArgument;
@@ -124,6 +126,14 @@ impl Sandbox {
         let mut names: Vec<_> = with_state.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    /// Returns the version of the etcd that a sandbox of these options would run.
+    ///
+    /// # Errors
+    /// There is no such etcd.
+    pub(crate) fn version_of(places: &Places, etcd: Option<&str>) -> Result<String> {
+        Ok(etcd::find(etcd, places)?.version)
     }
 
     /// Returns its name, which is the name of its profile too.

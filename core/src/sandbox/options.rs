@@ -9,7 +9,10 @@ use crate::error::Result;
 
 /// Puts data into a member's data dir before it starts for the first time.
 #[derive(Clone)]
-pub struct Seed(pub Arc<dyn Fn(&Seat) -> Result<()> + Send + Sync>);
+pub struct Seed(pub Arc<SeedFn>);
+
+/// What puts them there.
+pub type SeedFn = dyn Fn(&Seat) -> Result<()> + Send + Sync;
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

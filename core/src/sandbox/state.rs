@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ca;
 use super::error::{SandboxError, cannot};
 use super::etcd::Etcd;
-use super::files::{read_text, write_private};
+use super::files::{read_text, remove, write_private};
 use super::process::{Condition, Process};
 
 /// The name of the file.
@@ -157,12 +157,21 @@ pub(super) fn log_path(folder: &Path, member: &str) -> PathBuf {
 pub(super) struct Lock(#[expect(dead_code, reason = "an open file holds its lock")] File);
 
 impl Lock {
-    /// Takes it, unless another command has it.
-    pub(super) fn try_take(folder: &Path) -> Result<Option<Lock>, SandboxError> {
+    fn path(folder: &Path) -> PathBuf {
         let mut name = std::ffi::OsString::from(".");
         name.push(folder.file_name().unwrap_or_default());
         name.push(".lock");
-        let path = folder.with_file_name(name);
+        folder.with_file_name(name)
+    }
+
+    /// Removes the file of a sandbox that is gone, and whose name nobody takes again.
+    pub(super) fn forget(folder: &Path) -> Result<(), SandboxError> {
+        remove(&Lock::path(folder))
+    }
+
+    /// Takes it, unless another command has it.
+    pub(super) fn try_take(folder: &Path) -> Result<Option<Lock>, SandboxError> {
+        let path = Lock::path(folder);
         let what = || format!("lock {}", path.display());
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(cannot(what()))?;

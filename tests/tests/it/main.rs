@@ -19,6 +19,7 @@ mod crash_points;
 mod cut_links;
 mod disk;
 mod downgrade;
+mod drills;
 mod failing;
 mod faults;
 mod formats;

@@ -1,11 +1,10 @@
 //! Snapshots that are used: `snapshot restore` as a user gives it, a cluster of three out of one snapshot, each member by another
-//! face; and `snapshot drill`, which rehearses that.
+//! face.
 
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{MATRIX, Running, Said, Seat, Started, column, program, side_by_side};
+use etcdsh_tests::{Running, Said, Seat, Started, program};
 use serde_json::{Value as Json, json};
 
-use crate::at_rest::{filled, saved};
 use crate::failing::describe;
 
 #[test]
@@ -114,51 +113,4 @@ fn refused(cluster: &Running, seats: &[Seat], args: &dyn Fn(usize) -> Json) {
         argument: data_dir
     "#);
     assert!(!cluster.home().join("other").exists());
-}
-
-/// Rehearses, holds that nothing is left, and returns what was compared.
-fn drilled(cluster: &Running, args: Json) -> Vec<String> {
-    let report = cluster.call("snapshot drill", args).unwrap_or_else(|error| panic!("{}", describe(&error)));
-    assert_eq!(report["ok"], true, "{report}");
-    let left = cluster.call("sandbox list", json!({})).unwrap();
-    assert!(
-        column(&left, "sandbox").iter().all(|name| !name.as_str().unwrap_or_default().starts_with("drill")),
-        "{left}"
-    );
-    let folders = std::fs::read_dir(cluster.caller.places.sandboxes()).unwrap().flatten();
-    assert!(folders.into_iter().all(|folder| !folder.file_name().to_string_lossy().starts_with("drill")));
-    column(&report["checks"], "check").into_iter().map(|check| check.as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn a_restore_is_rehearsed_on_each_etcd() {
-    side_by_side(MATRIX, |turn| {
-        let cluster = filled(turn.version, turn.options);
-        let file = saved(&cluster, "drill.db");
-        let members = if turn.version == "3.6" { 3 } else { 1 };
-        let checks = drilled(&cluster, json!({ "file": file, "members": members }));
-        assert_eq!(checks, ["healthy", "hash", "keys", "users", "roles", "leases", "write"]);
-        // Users have to log in, and nothing is left to be hashed.
-        cluster.etcdctl(&["user", "add", "root:secret"]);
-        cluster.etcdctl(&["user", "grant-role", "root", "root"]);
-        let revision = cluster.view().unwrap().revision().unwrap().to_string();
-        cluster.etcdctl(&["compact", &revision]);
-        let file = saved(&cluster, "edge.db");
-        let checks = drilled(&cluster, json!({ "file": file }));
-        assert!(["hash", "contents"].contains(&checks[1].as_str()), "{checks:?}");
-    });
-}
-
-#[test]
-fn a_damaged_snapshot_is_not_rehearsed() {
-    let cluster = filled("3.6", Options::default());
-    let file = saved(&cluster, "damaged.db");
-    let mut bytes = std::fs::read(&file).unwrap();
-    let value = bytes.windows(7).position(|window| window == b"value 2").unwrap();
-    bytes[value] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    let error = cluster.call("snapshot drill", json!({ "file": file })).unwrap_err();
-    assert_eq!((error.code(), error.argument()), ("sha256_mismatch", Some("file")), "{}", describe(&error));
-    let error = cluster.call("snapshot drill", json!({ "file": saved(&cluster, "b.db"), "etcd": "2.3" })).unwrap_err();
-    assert_eq!(error.code(), "etcd_not_found", "{}", describe(&error));
 }

@@ -1,13 +1,13 @@
 //! The runbook scripts, each dry and then for real, in both languages, on every version.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{Running, driver, nu, program, run};
+use etcdsh_tests::{Running, driver, nu, program};
 use rstest::rstest;
 use serde_json::json;
 
+mod backups;
 mod refusals;
 
 /// Runs a script of the folder `scripts` in the language of its name. It is told the same in both.
@@ -26,6 +26,7 @@ fn script(cluster: &Running, name: &str, dry: bool, args: &[&str]) -> Output {
         command.args(asked.split(' '));
     }
     command.arg(&path).args(dry.then_some("--dry-run")).args(args);
+    command.env("ETCDSH_ETCD_DIR", cluster.tools.folder.parent().unwrap());
     command.env("ETCDSH_PROFILE", "sandbox").output().unwrap()
 }
 
@@ -194,47 +195,6 @@ fn a_cluster_that_is_full_takes_writes_again(
     // The newest value is there, and the next ones fit in.
     assert!(before.len() > 1 << 20 && newest() == before, "{} bytes were {}", newest().len(), before.len());
     assert_eq!((10..15).filter(|round| put(*round).is_ok()).count(), 5);
-}
-
-#[rstest]
-fn a_backup_has_a_name_that_tells_what_it_is(
-    #[values("3.4", "3.5", "3.6", "3.7")] version: &str,
-    #[values("backup.nu", "backup.rhai")] name: &str,
-) {
-    let Some(cluster) = Running::three(version) else { return };
-    cluster.etcdctl(&["put", "a", "1"]);
-    let quorum = cluster.call("quorum", json!({})).unwrap();
-    let folder = cluster.home().join("backups");
-    std::fs::create_dir(&folder).unwrap();
-    let saved =
-        || -> Vec<PathBuf> { std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).collect() };
-    let args = [folder.to_str().unwrap()];
-    let begins = format!("{}-r{}-2", quorum["cluster_id"].as_str().unwrap(), quorum["revision"]);
-
-    let output = script(&cluster, name, true, &args);
-    let said = text(&output);
-    assert!(output.status.success() && said.ends_with("dry run: nothing was saved\n"), "{said}");
-    assert!(said.contains(&begins), "{said}");
-    assert!(saved().is_empty(), "{:?}", saved());
-
-    let output = script(&cluster, name, false, &args);
-    let said = text(&output);
-    assert!(output.status.success(), "{said}");
-    let [path] = saved().try_into().unwrap();
-    let file = path.file_name().unwrap().to_str().unwrap();
-    let time =
-        file.strip_prefix(&begins).and_then(|rest| rest.strip_suffix("Z.db")).unwrap_or_else(|| panic!("{file}"));
-    assert!(time.len() == 14 && time.as_bytes()[7] == b'T', "{file}");
-    let bytes = std::fs::read(&path).unwrap();
-    let sum = run(Command::new("sha256sum").arg(&path), "").unwrap();
-    let expected =
-        [path.to_str().unwrap(), &format!("revision {} or newer", quorum["revision"]), sum.split(' ').next().unwrap()];
-    assert!(expected.iter().all(|part| said.contains(part)), "{said}: {expected:?}");
-    assert!(bytes.len() > 10_000, "{}", bytes.len());
-
-    // A folder that is not there is not made, and named.
-    let output = script(&cluster, name, false, &["/none/such"]);
-    assert!(!output.status.success() && text(&output).contains("/none/such"), "{}", text(&output));
 }
 
 #[test]

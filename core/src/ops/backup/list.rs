@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::note::{Backup, backups};
+use super::folder::{Flawed, read};
+use super::note::Backup;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
+use crate::event::Event;
+use crate::format::check::check;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::operation::Operation;
-use crate::units::{Bytes, Timestamp, escape_word};
-use crate::{args, record};
+use crate::units::{Bytes, Timestamp, escape, escape_word};
+use crate::{args, at_rest, record};
 
 args! {
     /// Which ones.
@@ -19,6 +22,8 @@ args! {
     ) {
         /// Only the newest one of each cluster that was taken at this time or before.
         at: Option<Timestamp>,
+        /// Read the files too, and say of each whether it is still what was written.
+        check: bool,
     }
 }
 
@@ -28,31 +33,33 @@ record! {
         /// The file.
         path: String,
         /// When it was taken.
-        time: Timestamp,
+        time: Option<Timestamp>,
         /// The newest revision in it.
-        revision: Revision,
+        revision: Option<Revision>,
         /// The index of the last entry of the log that it has.
         raft_index: Option<i64>,
         /// Its size.
-        size: Bytes,
+        size: Option<Bytes>,
         /// How many keys live in it.
-        total_keys: i64,
+        total_keys: Option<i64>,
         /// Whether it was found sound when it was written.
         verified: bool,
         /// The cluster that it is of, in hex.
-        cluster_id: ClusterId,
+        cluster_id: Option<ClusterId>,
         /// The member that it was taken from, in hex.
-        member_id: MemberId,
+        member_id: Option<MemberId>,
         /// That member's name.
-        member: String,
+        member: Option<String>,
         /// That member's etcd.
-        etcd: String,
+        etcd: Option<String>,
         /// Which etcd the data is for.
-        version: String,
-        /// The SHA-256 of the whole file, in hex.
-        sha256: String,
+        version: Option<String>,
+        /// The SHA-256 of the whole file, in hex, as sha256sum prints it.
+        sha256: Option<String>,
         /// The CRC-32C of its content, as etcdutl counts it.
-        hash: u32,
+        hash: Option<u32>,
+        /// Why it counts for no backup, where it does not: what is known about it is missing, or it is not what was written.
+        error: Option<String>,
     }
 }
 
@@ -63,8 +70,9 @@ impl Operation for BackupList {
     const CARD: Card = Card {
         name: "backup list",
         summary: "List the backups in a folder, the newest first.",
-        details: "What `backup run` wrote beside each is shown; the files themselves are not read. With a time, it is the backup that a \
-                  restore to that time would take, and its revision the one that the store had then at most.",
+        details: "What `backup run` wrote beside each is shown; the files themselves are read only with check. With a time, it is the \
+                  backup that a restore to that time would take, and its revision the one that the store had then at most. What has the \
+                  name of a backup and is none stands at the end, with its error; no rule ever removes it.",
         search: &["snapshots", "retention", "point in time"],
         effect: Effect::Reads,
         capability: Capability::Read,
@@ -75,38 +83,93 @@ impl Operation for BackupList {
                 about: "Find the one to restore to a time",
                 args: &[("folder", Sample::Text("/backup/etcd")), ("at", Sample::Text("2026-11-27T03:00:00Z"))],
             },
+            Example {
+                about: "See whether a disk has damaged one",
+                args: &[("folder", Sample::Text("/backup/etcd")), ("check", Sample::On)],
+            },
         ],
     };
     type Args = Args;
     type Report = Vec<Row>;
 
-    async fn run(_: &Context<'_>, Args { folder, at }: Args) -> Result<Vec<Row>> {
-        let mut all = backups(&folder)?;
+    async fn run(ctx: &Context<'_>, Args { folder, at, check }: Args) -> Result<Vec<Row>> {
+        let mut found = read(&folder)?;
         if let Some(Timestamp(at)) = at {
-            all.retain(|backup| backup.note.time.timestamp_nanos_opt().is_some_and(|time| time <= at));
+            let before = |backup: &Backup| backup.note.time.timestamp_nanos_opt().is_some_and(|time| time <= at);
             let mut seen = std::collections::BTreeSet::new();
-            all.retain(|backup| seen.insert(backup.note.cluster_id));
+            found.backups.retain(|backup| before(backup) && seen.insert(backup.note.cluster_id));
+            // They are the answer to no question about a time, and might have been.
+            for flawed in std::mem::take(&mut found.flawed) {
+                let message = format!("{} was left out: {}", flawed.path.display(), flawed.problem);
+                ctx.emit(&Event::Warning { message });
+            }
         }
-        Ok(all.iter().map(row).collect())
+        let mut rows = Vec::with_capacity(found.backups.len());
+        for backup in &found.backups {
+            let error = if check { checked(ctx, backup).await? } else { None };
+            rows.push(Row { error, ..row(backup) });
+        }
+        rows.extend(found.flawed.iter().map(flawed));
+        Ok(rows)
     }
+}
+
+/// Reads a backup, and says what is wrong with it.
+async fn checked(ctx: &Context<'_>, Backup { path, note }: &Backup) -> Result<Option<String>> {
+    let checked = match at_rest::read(ctx, "folder", path, check).await {
+        Err(error) if ctx.cancel().is_cancelled() => return Err(error),
+        Err(error) => return Ok(Some(error.in_one_line())),
+        Ok(checked) => checked,
+    };
+    let same = |figures: &crate::format::figures::Figures| {
+        (figures.hash, figures.revision, figures.keys) == (note.hash, note.revision.0, note.total_keys)
+    };
+    let wrong = match &checked.figures {
+        _ if !checked.is_sound() => Some("it is damaged; `snapshot verify` says where"),
+        Some(figures) if same(figures) => None,
+        _ => Some("it is sound, and not the one that its note is about"),
+    };
+    Ok(wrong.map(str::to_owned))
 }
 
 /// Shows a backup.
 pub(super) fn row(Backup { path, note }: &Backup) -> Row {
     Row {
         path: path.to_string_lossy().into_owned(),
-        time: Timestamp(note.time.timestamp_nanos_opt().unwrap_or_default()),
-        revision: note.revision,
+        time: note.time.timestamp_nanos_opt().map(Timestamp),
+        revision: Some(note.revision),
         raft_index: note.raft_index.and_then(|index| index.try_into().ok()),
-        size: Bytes(note.size),
-        total_keys: note.total_keys.try_into().unwrap_or(i64::MAX),
+        size: Some(Bytes(note.size)),
+        total_keys: note.total_keys.try_into().ok(),
         verified: note.verified,
-        cluster_id: note.cluster_id,
-        member_id: note.member_id,
-        member: escape_word(&note.member),
-        etcd: escape_word(&note.etcd),
-        version: escape_word(&note.version),
-        sha256: note.sha256.clone(),
-        hash: note.hash,
+        cluster_id: Some(note.cluster_id),
+        member_id: Some(note.member_id),
+        member: Some(escape_word(&note.member)),
+        etcd: Some(escape_word(&note.etcd)),
+        version: Some(escape_word(&note.version)),
+        sha256: Some(escape_word(&note.sha256)),
+        hash: Some(note.hash),
+        error: None,
+    }
+}
+
+/// Shows what is no backup, and should be one.
+pub(super) fn flawed(Flawed { path, cluster_id, problem }: &Flawed) -> Row {
+    Row {
+        path: path.to_string_lossy().into_owned(),
+        time: None,
+        revision: None,
+        raft_index: None,
+        size: None,
+        total_keys: None,
+        verified: false,
+        cluster_id: *cluster_id,
+        member_id: None,
+        member: None,
+        etcd: None,
+        version: None,
+        sha256: None,
+        hash: None,
+        error: Some(escape(problem)),
     }
 }

@@ -3,6 +3,8 @@
 pub mod list;
 pub mod run;
 
+mod error;
+mod folder;
 mod keep;
 pub(crate) mod known;
 mod note;

@@ -1,22 +1,26 @@
-//! What is known about a backup, in a file of JSON beside it. A backup is what has both: the note is written last.
+//! What is known about a backup, in a file of JSON beside it.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::file::BadFile;
+use crate::error::Result;
 use crate::id::{ClusterId, MemberId, Revision};
 
 /// The form of notes that this version writes.
 const FORM: u32 = 1;
+/// A note has some hundred bytes; what is longer than this is none, and is not read into memory.
+const LONGEST: u64 = 1 << 16;
 
 /// What is known about a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
     pub(super) form: u32,
-    /// When the snapshot was asked for.
+    /// When the snapshot was asked for, in whole seconds.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub(super) time: DateTime<Utc>,
     pub(super) cluster_id: ClusterId,
@@ -47,14 +51,40 @@ pub(super) struct Backup {
     pub(super) note: Note,
 }
 
+/// Why nothing is known about a backup that has a note.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// There is none.
+    Missing,
+    /// It is not one of ours, or it is damaged.
+    Unclear(String),
+    /// A later version of this program wrote it.
+    Newer(u32),
+}
+
 impl Note {
     pub(super) fn form() -> u32 {
         FORM
     }
 
-    /// Returns the name of the backup's file. It begins with the cluster, so that several can share a folder, and goes on with the time.
-    pub(super) fn file_name(cluster_id: ClusterId, time: DateTime<Utc>) -> String {
-        format!("{cluster_id}-{}.db", time.format("%Y%m%dT%H%M%SZ"))
+    /// Returns the note of a backup that is still to be made.
+    pub(super) fn of_nothing(cluster_id: ClusterId, time: DateTime<Utc>) -> Self {
+        Note {
+            form: FORM,
+            time,
+            cluster_id,
+            member_id: MemberId(0),
+            member: String::new(),
+            etcd: String::new(),
+            version: String::new(),
+            revision: Revision(0),
+            raft_index: None,
+            size: 0,
+            sha256: String::new(),
+            hash: 0,
+            total_keys: 0,
+            verified: true,
+        }
     }
 }
 
@@ -73,31 +103,37 @@ pub(super) fn note_of(path: &Path) -> PathBuf {
     path.with_extension("json")
 }
 
-/// Writes the note of a backup, whole or not at all.
-pub(super) fn write(path: &Path, note: &Note) -> Result<()> {
-    let (to, part) = (note_of(path), path.with_extension("json.part"));
-    let text = serde_json::to_string_pretty(note).map_err(Error::internal)? + "\n";
-    let write = |()| std::fs::write(&part, text);
-    let written =
-        write(()).and_then(|()| std::fs::File::open(&part)?.sync_all()).and_then(|()| std::fs::rename(&part, &to));
-    written.map_err(|source| BadFile::from_io("write", &to, source).into())
+/// Returns where a note lies while it is written.
+pub(super) fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("json.part")
 }
 
-/// Returns the backups in a folder, the newest first. What has no note, or one that cannot be read, is none.
-///
-/// # Errors
-/// The folder cannot be read.
-pub(super) fn backups(folder: &Path) -> Result<Vec<Backup>> {
-    let files = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        files => files.map_err(|source| BadFile::from_io("read", folder, source))?,
+/// Writes the note of a backup, whole or not at all.
+pub(super) fn write(path: &Path, note: &Note) -> io::Result<()> {
+    let part = part_of(path);
+    let text = serde_json::to_string_pretty(note)? + "\n";
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&part, note_of(path))
+}
+
+/// Reads the note of a backup.
+pub(super) fn read(path: &Path) -> Result<Note, Unread> {
+    #[derive(Deserialize)]
+    struct Form {
+        form: u32,
+    }
+    let unclear = |error: &dyn std::fmt::Display| Unread::Unclear(error.to_string());
+    let mut text = Vec::new();
+    let file = match File::open(note_of(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
+        file => file.map_err(|error| unclear(&error))?,
     };
-    let paths = files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "db"));
-    let backup = |path: PathBuf| {
-        let note = serde_json::from_slice(&std::fs::read(note_of(&path)).ok()?).ok()?;
-        Some(Backup { path, note })
-    };
-    let mut all: Vec<Backup> = paths.filter_map(backup).collect();
-    all.sort_by(|a, b| (&b.note.time, &b.path).cmp(&(&a.note.time, &a.path)));
-    Ok(all)
+    file.take(LONGEST).read_to_end(&mut text).map_err(|error| unclear(&error))?;
+    match serde_json::from_slice::<Form>(&text) {
+        Ok(Form { form }) if form > FORM => Err(Unread::Newer(form)),
+        Ok(_) => serde_json::from_slice(&text).map_err(|error| unclear(&error)),
+        Err(error) => Err(unclear(&error)),
+    }
 }

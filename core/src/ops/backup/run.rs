@@ -1,23 +1,23 @@
 //! `backup run`: save a snapshot into a folder, check it, and remove what need not be kept any more.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{Timelike, Utc};
 
+use super::error::BadFolder;
+use super::folder::{Found, Turn, read};
 use super::keep::Rules;
-use super::list::{Row, row};
-use super::note::{self, Backup, Note, backups, note_of};
+use super::list::{Row, flawed, row};
+use super::note::{Backup, Note};
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{ClusterView, Depth, observe};
 use crate::context::Context;
-use crate::error::{Fault, Result};
-use crate::file::BadFile;
+use crate::error::Result;
+use crate::event::Event;
 use crate::format::check::check;
-use crate::id::Revision;
+use crate::id::{ClusterId, Revision};
 use crate::member::MemberRef;
 use crate::operation::Operation;
 use crate::ops::snapshot::save;
@@ -36,7 +36,7 @@ args! {
         keep_last: Option<i64>,
         /// Keep the last one of each of this many hours.
         keep_hourly: Option<i64>,
-        /// Keep the last one of each of this many days; days and hours are those of UTC.
+        /// Keep the last one of each of this many days.
         keep_daily: Option<i64>,
         /// Keep the last one of each of this many weeks.
         keep_weekly: Option<i64>,
@@ -54,7 +54,7 @@ record! {
         saved: Option<Row>,
         /// The backups that were removed, or would be.
         removed: Vec<Row>,
-        /// The backups of the cluster that are there, the newest first.
+        /// The backups of the cluster that are there then, the newest first.
         kept: Vec<Row>,
         /// How long it took.
         took: Elapsed,
@@ -70,7 +70,9 @@ impl Operation for BackupRun {
         summary: "Save a snapshot into a folder, check it, and remove the backups that need not be kept any more.",
         details: "The file is named by cluster and time, and has a file of JSON beside it with time, revision, raft index, member, versions \
                   and hashes. It is checked as `snapshot verify` does; only when it is sound are older ones removed. Only backups of this \
-                  cluster that have their file of JSON are ever removed, and never the newest one that was found sound.",
+                  cluster that have their file of JSON are ever removed, and never the newest one that was found sound. Hours, days, \
+                  weeks (from Monday on) and months are those of UTC; only those count that have a backup, and of each the last one is \
+                  kept. One run at a time writes a cluster's backups into a folder, and removes what a run that was killed has left.",
         search: &["snapshot", "retention", "prune", "rotate", "schedule", "cron"],
         effect: Effect::Changes,
         capability: Capability::Snapshot,
@@ -101,24 +103,67 @@ impl Operation for BackupRun {
         let start = Instant::now();
         let rules = rules(&args)?;
         let view = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await?.admitted()?;
-        let saved = if args.dry_run { None } else { Some(ctx.unless_cancelled(saved(ctx, &view, &args)).await?) };
-        if let Some(unsound) = saved.as_ref().filter(|backup| !backup.note.verified) {
-            return Err(Unsound { path: unsound.path.clone() }.into());
-        }
-        let mut all = backups(&args.folder)?;
-        all.retain(|backup| backup.note.cluster_id == view.cluster_id);
-        let removed: Vec<Backup> = rules.removed(&all).into_iter().cloned().collect();
-        all.retain(|backup| !removed.contains(backup));
-        if !args.dry_run {
-            removed.iter().try_for_each(remove)?;
-        }
+        let (saved, removed, kept) = if args.dry_run {
+            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, None)?;
+            (None, removed, kept)
+        } else {
+            let turn = turn(ctx, &args.folder, view.cluster_id)?;
+            let saved = ctx.unless_cancelled(saved(ctx, &view, &turn, args.member.as_ref())).await?;
+            let (removed, kept) = sorted(ctx, &args.folder, view.cluster_id, rules, Some(&saved))?;
+            removed.iter().try_for_each(|backup| turn.remove(backup))?;
+            (Some(saved), removed, kept)
+        };
         Ok(Report {
             saved: saved.as_ref().map(row),
             removed: removed.iter().map(row).collect(),
-            kept: all.iter().map(row).collect(),
+            kept,
             took: start.elapsed().into(),
         })
     }
+}
+
+/// Takes the right to write into the folder, and takes away what others left there that were killed.
+fn turn<'f>(ctx: &Context<'_>, folder: &'f Path, cluster_id: ClusterId) -> Result<Turn<'f>> {
+    let turn = Turn::take(folder, cluster_id)?;
+    let warn = |message: String| ctx.emit(&Event::Warning { message });
+    if !turn.is_locked() {
+        warn(format!("{} cannot be locked, so nothing keeps another run out meanwhile", folder.display()));
+    }
+    for name in turn.sweep()? {
+        warn(format!("{name} was removed: a run that was killed had left it"));
+    }
+    Ok(turn)
+}
+
+/// Returns the backups of the cluster that the rules remove, and all others as rows. What was saved just now is none of the former,
+/// whatever the clock says; where nothing was, because the run is a dry one, the backup that would be made counts too.
+fn sorted(
+    ctx: &Context<'_>,
+    folder: &Path,
+    cluster_id: ClusterId,
+    rules: Rules,
+    saved: Option<&Backup>,
+) -> Result<(Vec<Backup>, Vec<Row>)> {
+    let found = if saved.is_none() && !folder.exists() { Found::default() } else { read(folder)? };
+    let now = Utc::now();
+    let mut all: Vec<_> = found.backups.into_iter().filter(|backup| backup.note.cluster_id == cluster_id).collect();
+    let planned = saved.is_none().then(|| Backup { path: PathBuf::new(), note: Note::of_nothing(cluster_id, now) });
+    let first_past = all.partition_point(|backup| backup.note.time > now);
+    if first_past > 0 {
+        let message = format!(
+            "backups with a time that is still to come: {first_past}; a clock was wrong, they are kept and count for no rule"
+        );
+        ctx.emit(&Event::Warning { message });
+    }
+    if let Some(planned) = &planned {
+        all.insert(first_past, planned.clone());
+    }
+    let removed = rules.removed(&all, now).into_iter().filter(|backup| Some(*backup) != saved);
+    let removed: Vec<Backup> = removed.cloned().collect();
+    let kept = all.iter().filter(|backup| !removed.contains(backup) && planned.as_ref() != Some(backup)).map(row);
+    let flawed = found.flawed.iter().filter(|flawed| flawed.cluster_id == Some(cluster_id)).map(flawed);
+    let rows = kept.chain(flawed).collect();
+    Ok((removed, rows))
 }
 
 fn rules(args: &Args) -> Result<Rules, BadArgument> {
@@ -134,14 +179,14 @@ fn rules(args: &Args) -> Result<Rules, BadArgument> {
     })
 }
 
-/// Saves a snapshot, checks it, and writes down what is known about it.
-async fn saved(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Backup> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&args.folder);
-    made.map_err(|source| BadFile::from_io("create", &args.folder, source))?;
-    let time = Utc::now();
-    let path = args.folder.join(Note::file_name(view.cluster_id, time));
-    let saved = save::of_member(ctx, view, &path, args.member.as_ref()).await?;
-    let checked = at_rest::read(ctx, "folder", &path, check).await?;
+/// Saves a snapshot, checks it, writes down what is known about it, and makes a backup of it.
+async fn saved(ctx: &Context<'_>, view: &ClusterView, turn: &Turn<'_>, member: Option<&MemberRef>) -> Result<Backup> {
+    let now = Utc::now();
+    let time = now.with_nanosecond(0).unwrap_or(now);
+    let draft = turn.begin(time)?;
+    let saved = save::of_member(ctx, view, draft.snapshot(), member).await;
+    let saved = saved.map_err(|error| error.with_argument_named("path", "folder"))?;
+    let checked = at_rest::read(ctx, "folder", draft.snapshot(), check).await?;
     let etcd = view.get(saved.member_id).and_then(|member| member.known()).map(|status| status.version.clone());
     let (revision, hash, total_keys) = match &checked.figures {
         Some(figures) => (Revision(figures.revision), figures.hash, figures.keys),
@@ -163,32 +208,9 @@ async fn saved(ctx: &Context<'_>, view: &ClusterView, args: &Args) -> Result<Bac
         total_keys,
         verified: checked.is_sound() && checked.figures.is_some(),
     };
-    note::write(&path, &note)?;
-    Ok(Backup { path, note })
-}
-
-/// Removes a backup. Its note goes last: what has a note and no file is removed with nothing lost, and what has a file and no note
-/// would be nobody's.
-fn remove(backup: &Backup) -> Result<()> {
-    let gone = |path: &Path| match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BadFile::from_io("remove", path, error)),
-        _ => Ok(()),
-    };
-    Ok(gone(&backup.path).and_then(|()| gone(&note_of(&backup.path)))?)
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the snapshot {} is not sound, so nothing was removed", path.display())]
-struct Unsound {
-    path: PathBuf,
-}
-
-impl Fault for Unsound {
-    fn code(&self) -> &'static str {
-        "backup_unsound"
+    let backup = draft.finish(turn, note)?;
+    if !backup.note.verified {
+        return Err(BadFolder::Unsound { path: backup.path }.into());
     }
-
-    fn help(&self) -> Option<String> {
-        Some("`snapshot verify` says what is wrong with it; take one of another member, and see with `hash` whether their data differ".to_owned())
-    }
+    Ok(backup)
 }

@@ -1,38 +1,35 @@
 //! `snapshot drill`: whether a cluster comes out of a snapshot, found out by making one.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use crate::args::BadArgument;
 use crate::at_rest::{self, Stopping};
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::change::{Depth, observe};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Fault, Result};
+use crate::event::Event;
 use crate::format::bolt::Image;
-use crate::format::diff::{Asked, Counts};
-use crate::format::figures::{Figures, figures};
-use crate::format::hashkv::hashkv;
-use crate::format::schema::Records;
+use crate::format::figures::figures;
 use crate::id::Revision;
 use crate::operation::Operation;
-use crate::ops::hash::{Consistency, compare};
-use crate::ops::keys::query_below;
-use crate::ops::keys::read::reader;
 use crate::ops::sandbox::on;
-use crate::ops::snapshot::diff::{Unlisted, with_cluster};
 use crate::restore::{Alarms, Spec, restore};
-use crate::rpc::{self, Cluster, RangeQuery};
-use crate::sandbox::{Options, Sandbox, Seat, Seed};
+use crate::sandbox::{Fleeting, Options, Sandbox, Seat, Seed};
 use crate::units::{Bytes, Elapsed};
 use crate::version::Version;
-use crate::wait::{EVERY, sleep};
+use crate::wait::{EVERY, TimedOut, sleep};
 use crate::{args, record};
+
+mod compare;
 
 args! {
     /// What to rehearse with.
     pub struct Args(
-        /// The snapshot.
+        /// The snapshot, or the data dir of a member that is stopped.
         file: PathBuf,
     ) {
         /// The etcd to run: a version such as 3.5 or 3.5.35, or a path with a slash in it; without it, the line that the snapshot is of.
@@ -71,6 +68,8 @@ record! {
         revision: Revision,
         /// The etcd that ran.
         etcd: String,
+        /// What the data had to be made for, because that etcd is older than they are: `snapshot restore` needs the same target_version.
+        target_version: Option<String>,
         /// How many members the cluster had.
         members: i64,
         /// What was compared.
@@ -91,8 +90,9 @@ impl Operation for SnapshotDrill {
         summary: "Rehearse a restore: start a throwaway cluster from a snapshot, and compare what it holds.",
         details: "Real etcd processes are started on this machine, on free ports of 127.0.0.1, and compared with the file: the hash of the \
                   store at the snapshot's revision on every member, the keys, users, roles and leases; then a key is written. Nothing of it \
-                  stays. It takes room for a copy of the data for each member, in the folder of the sandboxes. In the copies nobody has to \
-                  log in, since the passwords are not known.",
+                  stays; what a drill that was killed has left is taken away by the next one. It takes room for a copy of the data for \
+                  each member, in the folder of the sandboxes. In the copies nobody has to log in, since the passwords are not known, and \
+                  there are no alarms.",
         search: &["test", "rehearse", "backup", "recover", "rto", "exercise"],
         effect: Effect::Changes,
         capability: Capability::Sandbox,
@@ -114,47 +114,63 @@ impl Operation for SnapshotDrill {
 
     async fn run(ctx: &Context<'_>, args: Args) -> Result<Drilled> {
         let start = Instant::now();
+        // Who named an etcd that is not here, or too many members, learns it before a large file is read.
+        check_members(args.members)?;
+        let named = args.etcd.as_deref().map(|etcd| Sandbox::version_of(ctx.places(), Some(etcd))).transpose()?;
         let (figures, records) = at_rest::read(ctx, "file", &args.file, figures).await?;
+        let etcd = args.etcd.clone().or_else(|| line(records.applied.written_by()));
+        let version = match named {
+            Some(version) => version,
+            None => Sandbox::version_of(ctx.places(), etcd.as_deref())?,
+        };
+        let target = target(&version, records.applied.written_by());
         let stopping = Stopping::default();
         let image = Arc::new(Image::open_with(&at_rest::database(&args.file)?, stopping.control())?);
-        let etcd = args.etcd.clone().or_else(|| line(records.applied.written_by()));
+        let seeding = Seeding::new(&image, target);
         let options = Options {
             members: usize::try_from(args.members).unwrap_or(usize::MAX),
             etcd,
             wait: args.wait.duration(),
-            seed: Some(seed(&image)),
+            seed: Some(seeding.seed()),
             ..Options::default()
         };
-        let name = format!("drill-{:08x}", crate::change::random() & 0xffff_ffff);
-        let drilled = on(ctx, &name, async |sandbox| {
+        let (fleeting, swept) = Fleeting::new(ctx.places()).await?;
+        for name in swept {
+            let message = format!("the sandbox {name} was removed: a drill that was killed had left it");
+            ctx.emit(&Event::Warning { message });
+        }
+        let drilled = on(ctx, fleeting.name(), async |sandbox| {
             let begun = Instant::now();
-            let launched = sandbox.launch(&options).await;
+            let launched = seeding.told(ctx, figures.size, sandbox.launch(&options)).await;
             let recovery = begun.elapsed();
-            let compared = match launched {
-                Ok(()) => ctx.unless_cancelled(compared(ctx, &sandbox, &image, &figures, &records)).await,
-                Err(error) => Err(error),
-            };
-            // A copy that is still under way would go on below a folder that is gone.
-            drop(options);
-            stopping.control().stop();
-            while Arc::strong_count(&image) > 1 {
-                sleep(EVERY).await;
-            }
-            let versions = sandbox.rows().unwrap_or_default().into_iter().map(|row| row.version);
-            let version = versions.last().unwrap_or_default();
-            let removed = sandbox.stop(false).await;
-            let checks = compared?;
-            removed?;
-            Ok((checks, version, recovery))
+            launched.map_err(|error| NotRecovered::explain(&version, error))?;
+            let file = compare::File { image: &image, figures: &figures, records: &records };
+            let members = u64::from(args.members);
+            let checks = ctx.unless_cancelled(compare::compare(ctx, &sandbox, file, members, begun)).await?;
+            Ok((checks, recovery))
         })
         .await;
-        let (checks, etcd, recovery) = drilled?;
+        // A copy that is still under way would go on below a folder that is gone.
+        drop((options, seeding));
+        stopping.control().stop();
+        while Arc::strong_count(&image) > 1 {
+            sleep(EVERY).await;
+        }
+        let name = fleeting.name().to_owned();
+        if let Err(error) = fleeting.end().await {
+            ctx.emit(&still_there(&name, &error));
+            if drilled.is_ok() {
+                return Err(error);
+            }
+        }
+        let (checks, recovery) = drilled?;
         Ok(Drilled {
             ok: checks.iter().all(|check| check.ok),
             path: args.file.to_string_lossy().into_owned(),
             size: Bytes::new(figures.size),
             revision: Revision(figures.revision),
-            etcd,
+            etcd: version,
+            target_version: target.map(|target| target.to_string()),
             members: i64::from(args.members),
             checks,
             recovery: recovery.into(),
@@ -163,110 +179,165 @@ impl Operation for SnapshotDrill {
     }
 }
 
+/// Says that something of the drill was left.
+fn still_there(name: &str, error: &Error) -> Event {
+    let message = format!("the sandbox {name} is still there: {}; `sandbox stop` removes it", error.in_one_line());
+    Event::Warning { message }
+}
+
+/// How the members of a cluster are counted.
+fn check_members(members: u32) -> Result<(), BadArgument> {
+    if (1..=9).contains(&members) {
+        return Ok(());
+    }
+    Err(BadArgument::invalid("members", "should be from 1 to 9", "3 is the usual number"))
+}
+
 /// Returns the line of a version, such as 3.6.
 fn line(version: &str) -> Option<String> {
     Version::parse(version).map(|version| format!("{}.{}", version.major, version.minor))
 }
 
-/// Makes the data dirs.
-fn seed(image: &Arc<Image>) -> Seed {
-    let image = Arc::clone(image);
-    Seed(Arc::new(move |seat: &Seat| {
-        let spec = Spec {
-            name: seat.name.clone(),
-            initial_cluster: seat.initial_cluster.clone(),
-            initial_cluster_token: seat.token.clone(),
-            initial_advertise_peer_urls: vec![seat.peer_url.clone()],
-            data_dir: seat.data_dir.clone(),
-            wal_dir: None,
-            bump_revision: None,
-            mark_compacted: false,
-            target_version: None,
-            rewrite: false,
-            alarms: Alarms::None,
-            without_auth: true,
-            skip_hash_check: image.trailer().is_none(),
-        };
-        restore(&image, &spec).map(drop)
-    }))
+/// Returns what the data have to be made for, where the etcd that is to run is older than they are.
+fn target(etcd: &str, data: &str) -> Option<Version> {
+    let line = |text: &str| Version::parse(text).map(|version| Version::new(version.major, version.minor, 0));
+    // 3.4 has no form of its own.
+    let etcd = line(etcd)?.max(Version::new(3, 5, 0));
+    (etcd < line(data)?).then_some(etcd)
 }
 
-/// How long the members may take to hash their stores.
-const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Compares what the cluster has with what the file has.
-async fn compared(
-    ctx: &Context<'_>,
-    sandbox: &Sandbox,
-    image: &Arc<Image>,
-    figures: &Figures,
-    records: &Records,
-) -> Result<Vec<Check>> {
-    let cluster = Arc::new(Cluster::new(sandbox.profile()?)?);
-    let view = observe(&cluster, Depth::Reads).await?;
-    let voters = view.voters().count();
-    let mut checks = vec![same("healthy", voters, view.healthy_voters())];
-    checks.push(match hash(ctx, &cluster, &view, image, figures).await? {
-        Some(check) => check,
-        None => contents(&cluster, image).await?,
-    });
-    let node = reader(&cluster, rpc::Consistency::Linearizable).await?;
-    let deadline = || Instant::now() + PATIENCE;
-    let count = RangeQuery { count_only: true, ..query_below(&[], 0) };
-    let keys = node.range(&count, deadline()).await?.count;
-    checks.push(same("keys", named(image, figures)?, keys.unsigned_abs()));
-    checks.push(same("users", records.users.len(), node.users(deadline()).await?.len()));
-    checks.push(same("roles", records.roles.len(), node.roles(deadline()).await?.len()));
-    checks.push(same("leases", records.leases, node.leases(deadline()).await?.len() as u64));
-    let written = node.scratch().put("etcdsh/drill", "1", deadline()).await;
-    let told = written.as_ref().map_or_else(|error| error.in_one_line(), |()| "accepted".to_owned());
-    checks.push(Check { check: "write".to_owned(), ok: written.is_ok(), expected: "accepted".to_owned(), found: told });
-    Ok(checks)
+/// The making of the data dirs.
+struct Seeding {
+    image: Arc<Image>,
+    target: Option<Version>,
+    /// How many are being made.
+    running: Arc<AtomicUsize>,
 }
 
-/// How many keys live that a request can name: all but that of a bump of the revision.
-fn named(image: &Image, figures: &Figures) -> Result<u64> {
-    let mut has_bump = false;
-    crate::format::view::rows_of(image, b"", |_, _| {
-        has_bump = true;
-        false
-    })?;
-    Ok(figures.keys.saturating_sub(u64::from(has_bump)))
-}
-
-/// Compares the hash of every member with that of the file, both as compacted as the members are. Of a store that is compacted to its
-/// newest revision some versions have none.
-async fn hash(
-    ctx: &Context<'_>,
-    cluster: &Arc<Cluster>,
-    view: &crate::change::ClusterView,
-    image: &Arc<Image>,
-    figures: &Figures,
-) -> Result<Option<Check>> {
-    let report = compare(ctx, cluster, view, None, PATIENCE).await?;
-    if report.verdict == Consistency::NotComparable {
-        return Ok(None);
+impl Seeding {
+    fn new(image: &Arc<Image>, target: Option<Version>) -> Self {
+        Seeding { image: Arc::clone(image), target, running: Arc::default() }
     }
-    let revision = report.revision.map_or(figures.revision, |revision| revision.0);
-    let of_members: Vec<_> = report.members.iter().filter_map(|row| Some((row.hash?, row.compact_revision))).collect();
-    let compacted = of_members.iter().find_map(|(_, compacted)| compacted.map(|revision| revision.0));
-    let image = Arc::clone(image);
-    let own = tokio::task::spawn_blocking(move || hashkv(&image, Some(revision), compacted));
-    let own = own.await.map_err(crate::Error::internal)??;
-    let found = of_members.iter().map(|(hash, _)| format!("{hash:08x}")).collect::<Vec<_>>().join(", ");
-    let ok = of_members.len() == view.voters().count() && of_members.iter().all(|(hash, _)| *hash == own.hash);
-    let expected = format!("{:08x} at revision {revision}", own.hash);
-    Ok(Some(Check { check: "hash".to_owned(), ok, expected, found }))
+
+    /// Makes a data dir.
+    fn seed(&self) -> Seed {
+        let (image, target, running) = (Arc::clone(&self.image), self.target, Arc::clone(&self.running));
+        Seed(Arc::new(move |seat: &Seat| {
+            let spec = Spec {
+                name: seat.name.clone(),
+                initial_cluster: seat.initial_cluster.clone(),
+                initial_cluster_token: seat.token.clone(),
+                initial_advertise_peer_urls: vec![seat.peer_url.clone()],
+                data_dir: seat.data_dir.clone(),
+                wal_dir: None,
+                bump_revision: None,
+                mark_compacted: false,
+                target_version: target,
+                rewrite: false,
+                alarms: Alarms::None,
+                without_auth: true,
+                skip_hash_check: image.trailer().is_none(),
+            };
+            running.fetch_add(1, Ordering::Relaxed);
+            let made = restore(&image, &spec);
+            running.fetch_sub(1, Ordering::Relaxed);
+            made.map(drop).map_err(|error| error.with_argument_named("data_dir", "file"))
+        }))
+    }
+
+    /// Tells the caller how far it is while something else waits for it.
+    async fn told<T>(&self, ctx: &Context<'_>, size: u64, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = sleep(at_rest::TELL_EVERY) => {
+                    if self.running.load(Ordering::Relaxed) > 0 {
+                        let (what, done) = ("making the data dirs".to_owned(), self.image.control().done().min(size));
+                        ctx.emit(&Event::Progress { what, done: Bytes::new(done), total: Some(Bytes::new(size)) });
+                    }
+                }
+            }
+        }
+    }
 }
 
-/// Compares all keys, with their values and revisions.
-async fn contents(cluster: &Arc<Cluster>, image: &Image) -> Result<Check> {
-    let (diffed, _) = with_cluster(Arc::clone(cluster), image.path(), Asked::default(), Unlisted).await?;
-    let Counts { added, removed, changed, touched, .. } = diffed.summary.total;
-    Ok(same("contents", "0 keys differ".to_owned(), format!("{} keys differ", added + removed + changed + touched)))
+#[derive(Debug, thiserror::Error)]
+#[error("no cluster of etcd {etcd} came out of the snapshot")]
+struct NotRecovered {
+    etcd: String,
+    source: Error,
 }
 
-fn same<T: PartialEq + std::fmt::Display>(check: &str, expected: T, found: T) -> Check {
-    let ok = expected == found;
-    Check { check: check.to_owned(), ok, expected: expected.to_string(), found: found.to_string() }
+impl NotRecovered {
+    /// Says so where etcd ran. What kept it from running stays as it is.
+    fn explain(etcd: &str, source: Error) -> Error {
+        match source.code() {
+            "sandbox_member_ended" | TimedOut::CODE => NotRecovered { etcd: etcd.to_owned(), source }.into(),
+            _ => source,
+        }
+    }
+}
+
+impl Fault for NotRecovered {
+    fn code(&self) -> &'static str {
+        "drill_failed"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("file")
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = "a restore would fail like this, of which nothing was left; `snapshot verify` checks the file, another etcd may take it, and a slow machine needs more wait";
+        Some(help.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::shown;
+
+    #[test]
+    fn data_are_made_for_an_older_etcd() {
+        let told = |etcd, data| target(etcd, data).map(|version| version.to_string());
+        assert_eq!(told("3.6.16", "3.7.0").as_deref(), Some("3.6.0"));
+        assert_eq!(told("3.4.45", "3.7.0").as_deref(), Some("3.5.0"));
+        assert_eq!(
+            [told("3.4.45", "3.5"), told("3.6.16", "3.6.0"), told("3.7.3", "3.4"), told("new", "3.4")],
+            [const { None }; 4]
+        );
+    }
+
+    #[test]
+    fn what_a_user_sees() {
+        let ended = || crate::sandbox::SandboxError::Ended {
+            member: "infra1".to_owned(),
+            exit_code: Some(1),
+            lines: vec!["fatal".to_owned()],
+            log: "/s/infra1.log".into(),
+        };
+        let kept = crate::sandbox::SandboxError::EtcdNotFound { wanted: Some("3.4".to_owned()), found: vec![] };
+        let told = still_there("drill-1", &ended().into()).line();
+        let expected = "warning: the sandbox drill-1 is still there: infra1 ended with exit code 1; the end of its log /s/infra1.log: fatal; \
+                        `sandbox stop` removes it";
+        assert_eq!(told, expected);
+        let errors = [
+            check_members(0).unwrap_err().into(),
+            NotRecovered::explain("3.6.16", ended().into()),
+            NotRecovered::explain("3.6.16", kept.into()),
+        ];
+        insta::assert_snapshot!(shown(errors), @r"
+        invalid_argument (members): the argument members should be from 1 to 9
+          help: 3 is the usual number
+        drill_failed (file): no cluster of etcd 3.6.16 came out of the snapshot
+          because: infra1 ended with exit code 1; the end of its log /s/infra1.log:
+        fatal
+          help: a restore would fail like this, of which nothing was left; `snapshot verify` checks the file, another etcd may take it, and a slow machine needs more wait
+        etcd_not_found (etcd): no etcd 3.4 was found
+          help: `cargo xtask setup` builds it, or name folders that hold it in ETCDSH_ETCD_DIR
+        ");
+    }
 }

@@ -10,6 +10,7 @@ use super::{script, text};
 /// Whoever mistypes a rehearsal must not get the real thing, and whoever says too much is told so.
 #[rstest]
 #[case("backup", &["."])]
+#[case("drill", &["."])]
 #[case("health", &[])]
 #[case("nospace", &[])]
 #[case("recover-member", &["infra2"])]

@@ -1,0 +1,73 @@
+//! The scripts that make backups and rehearse a restore with them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use etcdsh_tests::{Running, run};
+use rstest::rstest;
+use serde_json::json;
+
+use super::{script, text};
+
+/// The snapshots in a folder.
+fn snapshots(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "db")).collect()
+}
+
+#[rstest]
+fn a_backup_is_made_and_a_restore_rehearsed_with_it(
+    #[values("3.4", "3.5", "3.6", "3.7")] version: &str,
+    #[values("nu", "rhai")] language: &str,
+) {
+    let Some(cluster) = Running::three(version) else { return };
+    cluster.etcdctl(&["put", "a", "1"]);
+    let quorum = cluster.call("quorum", json!({})).unwrap();
+    let folder = cluster.home().join("backups");
+    let (backup, drill) = (format!("backup.{language}"), format!("drill.{language}"));
+    let words = [folder.to_str().unwrap()];
+    let said = |name: &str, dry: bool, args: &[&str]| {
+        let output = script(&cluster, name, dry, args);
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+
+    assert!(said(&backup, true, &words).ends_with("dry run: nothing was saved\n"));
+    assert!(!folder.exists());
+
+    let first = said(&backup, false, &words);
+    let [path] = snapshots(&folder).try_into().unwrap();
+    let begins = format!("{}-2", quorum["cluster_id"].as_str().unwrap());
+    assert!(path.file_name().unwrap().to_str().unwrap().starts_with(&begins), "{}", path.display());
+    let sum = run(Command::new("sha256sum").arg(&path), "").unwrap();
+    let expected = [path.to_str().unwrap(), sum.split(' ').next().unwrap(), "backups of this cluster in the folder: 1"];
+    assert!(expected.iter().all(|part| first.contains(part)), "{first}: {expected:?}");
+
+    // The rules are those that are given.
+    let only = ["--keep-last=1", "--keep-hourly=0", "--keep-daily=0", "--keep-weekly=0", "--keep-monthly=0"];
+    let args = [&words[..], &only[..]].concat();
+    let dry = said(&backup, true, &args);
+    assert!(dry.contains(&format!("would be removed: {}", path.display())), "{dry}");
+    assert_eq!(snapshots(&folder), std::slice::from_ref(&path));
+    let second = said(&backup, false, &args);
+    assert!(second.contains(&format!("removed: {}", path.display())), "{second}");
+    let [path] = snapshots(&folder).try_into().unwrap();
+
+    let dry = said(&drill, true, &words);
+    assert!(dry.contains(path.to_str().unwrap()) && dry.ends_with("dry run: nothing was started\n"), "{dry}");
+    let done = said(&drill, false, &words);
+    assert!(done.contains("ok hash: expected") && done.ends_with("the rehearsal went well\n"), "{done}");
+    let sandboxes = cluster.call("sandbox list", json!({})).unwrap();
+    assert!(!sandboxes.to_string().contains("drill-"), "{sandboxes}");
+
+    // What is damaged fails, and what is not there.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    for folder in [words[0], "/none/such", cluster.home().to_str().unwrap()] {
+        let output = script(&cluster, &drill, false, &[folder]);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains(folder), "{}", text(&output));
+    }
+}
