@@ -105,6 +105,8 @@ pub trait Typed {
     const KIND: Kind;
     /// Whether it may be left out.
     const OPTIONAL: bool = false;
+    /// Whether it may be null where it stands in a report. A switch that may be left out is still either on or off.
+    const NULLABLE: bool = false;
 }
 
 macro_rules! typed {
@@ -127,6 +129,7 @@ impl Typed for bool {
 impl<T: Typed> Typed for Option<T> {
     const KIND: Kind = T::KIND;
     const OPTIONAL: bool = true;
+    const NULLABLE: bool = true;
 }
 
 impl<T: Typed> Typed for Vec<T> {

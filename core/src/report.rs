@@ -150,7 +150,7 @@ macro_rules! record {
                     name: $crate::report::column_name(stringify!($field)),
                     doc: concat!($($doc),*),
                     kind: <$type as $crate::args::Typed>::KIND,
-                    optional: $crate::report::nullable(<$type as $crate::args::Typed>::KIND, <$type as $crate::args::Typed>::OPTIONAL),
+                    optional: <$type as $crate::args::Typed>::NULLABLE,
                 } ),*
             ];
         }
@@ -168,10 +168,4 @@ pub const fn column_name(field: &'static str) -> &'static str {
         [b'r', b'#', ..] => field.split_at(2).1,
         _ => field,
     }
-}
-
-/// Says whether a column may be null. Switches and lists may be left out as arguments, but as columns they always have a value.
-#[doc(hidden)]
-pub const fn nullable(kind: Kind, optional: bool) -> bool {
-    optional && !matches!(kind, Kind::Bool | Kind::List(_))
 }

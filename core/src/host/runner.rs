@@ -1,11 +1,13 @@
 //! Running programs on a member's machine: this one, or one that the system's ssh reaches. Commands are words, never lines for a
 //! shell; where a shell cannot be avoided, because sshd hands everything to one, each word is quoted.
 
+mod pour;
+
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -92,49 +94,6 @@ impl Machine {
     /// The same with something to read on its standard input.
     pub(super) async fn act_on(&self, words: &[&str], input: &[u8]) -> Result<Done, HostError> {
         self.succeeded(words, self.run(words, input, Does::Acts).await?)
-    }
-
-    /// Gives a program what another one on this machine writes, and tells how much it was. Neither has a bound, as long as something
-    /// moves; the program may take its time for what it has got.
-    pub(super) async fn pour(&self, from: &[&str], words: &[&str], moved: &dyn Fn(u64)) -> Result<(), HostError> {
-        let here = Machine { host: None, ..self.clone() };
-        let io = |words: &[&str]| {
-            let program = words.first().copied().unwrap_or_default().to_owned();
-            move |source| HostError::Io { program, source }
-        };
-        let mut source = here.command(from, Does::Asks)?.spawn().map_err(io(from))?;
-        let mut sink = self.command(words, Does::Asks)?.spawn().map_err(io(words))?;
-        drop((source.stdin.take(), sink.stdout.take()));
-        let (out, into) = (source.stdout.take(), sink.stdin.take());
-        let (mut said_here, mut said_there) = (Vec::new(), Vec::new());
-        let (flowed, (), ()) = tokio::join!(
-            flow(out, into, self.bound, moved),
-            read(source.stderr.take(), &mut said_here),
-            read(sink.stderr.take(), &mut said_there),
-        );
-        let late = |machine: &Machine, words: &[&str], bound: Duration| HostError::TooSlow {
-            place: machine.place(),
-            command: words.join(" "),
-            bound: bound.into(),
-        };
-        if flowed.is_none() {
-            return Err(late(self, words, self.bound));
-        }
-        for (machine, child, words, said) in
-            [(self, &mut sink, words, said_there), (&here, &mut source, from, said_here)]
-        {
-            let patience = self.bound * 10;
-            let status = timeout(patience, child.wait()).await.map_err(|_| late(machine, words, patience))?;
-            let code = code(status.map_err(io(words))?);
-            let said = String::from_utf8_lossy(&said).into_owned();
-            match &machine.host {
-                Some(host) if code == UNREACHABLE => {
-                    return Err(HostError::Unreachable { host: host.clone(), said: last_line(&said) });
-                }
-                _ => machine.succeeded(words, Done { code, out: Vec::new(), said })?,
-            };
-        }
-        Ok(())
     }
 
     /// Holds that a command succeeded.
@@ -269,26 +228,6 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, V
         }
     };
     Ok((status, out, said))
-}
-
-/// Moves everything from one pipe to another. Returns nothing when nothing moved within the bound; who reads no more says why itself.
-async fn flow(
-    from: Option<impl AsyncRead + Unpin>,
-    into: Option<impl AsyncWrite + Unpin>,
-    bound: Duration,
-    moved: &dyn Fn(u64),
-) -> Option<()> {
-    let (Some(mut from), Some(mut into)) = (from, into) else { return Some(()) };
-    let (mut part, mut total) = (vec![0; 256 * 1024], 0);
-    loop {
-        let Ok(length) = timeout(bound, from.read(&mut part)).await.ok()? else { return Some(()) };
-        let Some(read) = part.get(..length).filter(|read| !read.is_empty()) else { return Some(()) };
-        if timeout(bound, into.write_all(read)).await.ok()?.is_err() {
-            return Some(());
-        }
-        total += read.len() as u64;
-        moved(total);
-    }
 }
 
 /// Reads a pipe to its end, and keeps a little more than is allowed of it, so that too much can be told.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::note::{backups, note_of};
+use super::folder::read;
+use super::note::note_of;
 use crate::id::{ClusterId, Revision};
 use crate::units::Timestamp;
 
@@ -20,7 +21,7 @@ pub(crate) struct Known {
 /// Returns what is known of a backup, where it is one: `backup run` writes a note beside each.
 pub(crate) fn known(file: &Path) -> Option<Known> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let all = backups(folder).ok()?;
+    let all = read(folder).ok()?.backups;
     let own = all.iter().find(|backup| note_of(&backup.path).file_name() == note_of(file).file_name())?;
     let of_it = all.iter().filter(|backup| backup.note.cluster_id == own.note.cluster_id);
     let newest = of_it.max_by_key(|backup| backup.note.revision)?;

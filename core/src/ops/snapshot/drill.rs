@@ -26,6 +26,8 @@ use crate::{args, record};
 
 mod compare;
 
+pub(crate) use compare::same;
+
 args! {
     /// What to rehearse with.
     pub struct Args(
@@ -44,13 +46,13 @@ args! {
 record! {
     /// One thing that was compared.
     pub struct Check {
-        /// What: healthy, hash (or contents, where members have no hash), keys, users, roles, leases or write.
+        /// What: for a drill healthy, hash (or contents, where members have no hash), keys, users, roles, leases and write.
         check: String,
         /// Whether it is as it should be.
         ok: bool,
-        /// What the snapshot has.
+        /// What there should be, by the snapshot.
         expected: String,
-        /// What the cluster has.
+        /// What there is.
         found: String,
     }
 }

@@ -71,3 +71,33 @@ fn a_backup_is_made_and_a_restore_rehearsed_with_it(
         assert!(text(&output).contains(folder), "{}", text(&output));
     }
 }
+
+#[rstest]
+fn a_lost_cluster_is_made_again(
+    #[values(("3.4", "rhai"), ("3.5", "nu"), ("3.6", "nu"), ("3.7", "rhai"))] (version, language): (&str, &str),
+) {
+    let Some(cluster) = Running::three(version) else { return };
+    cluster.etcdctl(&["put", "kept", "1"]);
+    let folder = cluster.home().join("backups");
+    cluster.call("backup run", json!({ "folder": folder })).unwrap();
+    cluster.etcdctl(&["put", "lost", "1"]);
+    let name = format!("restore-cluster.{language}");
+    let said = |dry: bool, args: &[&str]| {
+        let output = script(&cluster, &name, dry, args);
+        (output.status.code(), text(&output))
+    };
+    let folder = folder.to_str().unwrap();
+    let (code, dry) = said(true, &[folder]);
+    assert!(code == Some(0) && dry.ends_with("dry run: nothing was changed\n"), "{dry}");
+    // A cluster that serves is left alone.
+    let (code, refused) = said(false, &[folder]);
+    assert!(code == Some(1) && refused.contains("serves its clients"), "{refused}");
+    cluster.kill(&["infra1", "infra3"]);
+    let (code, done) = said(false, &[folder]);
+    assert!(code == Some(0) && done.contains("ok hash: expected") && done.ends_with(" serves\n"), "{done}");
+    assert_eq!(done.matches(": restored, old data in ").count(), 3, "{done}");
+    let get = |key: &str| cluster.etcdctl(&["get", key, "--print-value-only"]);
+    assert_eq!((get("kept").trim(), get("lost").trim()), ("1", ""));
+    let (code, none) = said(false, &[folder, "--at", "2020-01-01T00:00:00Z"]);
+    assert!(code == Some(1) && none.contains("there is no sound backup in"), "{none}");
+}

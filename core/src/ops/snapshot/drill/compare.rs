@@ -154,7 +154,7 @@ fn over(life: i64, passed: f64) -> bool {
     u32::try_from(life).is_ok_and(|life| f64::from(life) <= passed)
 }
 
-fn same<T: PartialEq + Display>(check: &str, expected: T, found: T) -> Check {
+pub(crate) fn same<T: PartialEq + Display>(check: &str, expected: T, found: T) -> Check {
     let ok = expected == found;
     Check { check: check.to_owned(), ok, expected: expected.to_string(), found: found.to_string() }
 }

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 
 use super::error::{Halfway, Hostless, OtherUrls, Taken};
 use super::plan::nobody_answers;
+use crate::at_rest;
 use crate::change::failed::Ended;
 use crate::change::{Depth, observe};
 use crate::context::Context;
@@ -21,24 +22,10 @@ use crate::file::BadFile;
 use crate::host::{Data, Host, HostView, Process};
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::ops::hash::{Consistency, compare};
+use crate::ops::snapshot::drill::{Check, same};
 use crate::restore::{Spec, restore};
 use crate::rpc::Cluster;
 use crate::wait::{Look, until};
-use crate::{at_rest, record};
-
-record! {
-    /// One thing that was compared.
-    pub struct Check {
-        /// What.
-        check: String,
-        /// Whether it is as it should be.
-        ok: bool,
-        /// What there should be.
-        expected: String,
-        /// What there is.
-        found: String,
-    }
-}
 
 /// A member of the new cluster.
 #[derive(Debug)]
@@ -158,7 +145,7 @@ pub(super) async fn carry_out(
 /// Looks at all hosts, before anything is done.
 async fn looked(ctx: &Context<'_>, seats: &[Seat]) -> Result<Vec<HostView>> {
     for seat in seats {
-        let known = seat.host()?.peer_urls().filter(|urls| !same(urls, &seat.peer_urls));
+        let known = seat.host()?.peer_urls().filter(|urls| !are_same(urls, &seat.peer_urls));
         if let Some(known) = known {
             let (member, given) = (seat.spec.name.clone(), seat.peer_urls.join(", "));
             return Err(OtherUrls { member, given, known: known.join(", ") }.into());
@@ -172,7 +159,7 @@ async fn each<S, T>(seats: impl Iterator<Item = S>, work: impl AsyncFn(S) -> Res
     join_all(seats.map(|seat| work(seat))).await.into_iter().collect()
 }
 
-fn same(one: &[String], other: &[String]) -> bool {
+fn are_same(one: &[String], other: &[String]) -> bool {
     let sorted = |urls: &[String]| {
         let mut urls: Vec<_> = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
         urls.sort();
@@ -236,8 +223,8 @@ async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patienc
     };
     let view = until(ctx, "all members of the new cluster serve", patience, look).await?;
     let mut checks = vec![
-        check("cluster_id", id, view.cluster_id),
-        check("members", all, view.members.len()),
+        same("cluster_id", id, view.cluster_id),
+        same("members", all, view.members.len()),
         Check {
             check: "revision".to_owned(),
             ok: view.revision() >= Some(revision),
@@ -253,9 +240,4 @@ async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patienc
         found: report.verdict.to_string(),
     });
     Ok(checks)
-}
-
-fn check<T: PartialEq + std::fmt::Display>(check: &str, expected: T, found: T) -> Check {
-    let ok = expected == found;
-    Check { check: check.to_owned(), ok, expected: expected.to_string(), found: found.to_string() }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::bump::{self, Bump, Seen};
 use super::error::{Left, Serves, Unsound};
-use super::hosts::{self, Check, Seat};
+use super::hosts::{self, Seat};
 use super::show::{advised, planned};
 use super::{Answers, answers, fresh_token, pairs, topology};
 use crate::args::BadArgument;
@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::operation::Operation;
 use crate::ops::backup::known::known;
+use crate::ops::snapshot::drill::Check;
 use crate::restore::{self, Alarms, NewCluster, Spec};
 use crate::units::{Elapsed, Timestamp};
 use crate::value::Value;
@@ -164,7 +165,7 @@ impl Operation for SnapshotRestorePlan {
             },
             Example {
                 about: "Bring back a cluster that has lost its quorum, on all its machines",
-                args: &[("file", Sample::Text("backup.db")), ("hosts", Sample::On), ("profile", Sample::Text("prod"))],
+                args: &[("file", Sample::Text("backup.db")), ("hosts", Sample::On)],
             },
         ],
     };
