@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: what we promise about time and memory, measured beside etcdctl in the same run.
+//! `cargo xtask bench`: what we promise about time and memory, measured beside etcdctl and etcdutl in the same run.
 
 mod cluster;
+mod files;
 mod measure;
 mod report;
 
@@ -65,7 +66,7 @@ pub(crate) fn run(settings: &Settings, options: &[&str]) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("\n{}", report.table());
     println!(
-        "Medians of pairs of runs, ours and etcdctl's in turn; {} keys with values of {VALUE} bytes, TLS, one member; calls on \
+        "Medians of pairs of runs, ours and theirs in turn (etcdctl's where nothing else is said); {} keys with values of {VALUE} bytes, TLS, one member; calls on \
          three members of 3.6; nu {}, {cores} cores, {}.",
         size.keys,
         setup::nu::VERSION,
@@ -153,6 +154,7 @@ impl Bench<'_> {
         let idle = peak(cluster.eval("etcd.health()"))?;
         let growth = peak(save())?.zip(idle).map(|(save, idle)| save.saturating_sub(idle));
         report.memory(format!("{version} snapshot save: growth of memory"), growth, peak(other())?, 32 * MEGABYTE);
+        self.files(report, version, &ours)?;
         for file in [&ours, &theirs] {
             fs::remove_file(file).map_err(Error::io("remove", file))?;
         }

@@ -50,6 +50,10 @@ impl Put<'_, '_> {
     async fn folder(&self, from: &Path, what: &[&str], to: &str) -> Result<()> {
         let (parent, name) = to.rsplit_once('/').unwrap_or((".", to));
         let part = format!("{parent}/.{name}.etcdsh-{:016x}", crate::change::random());
+        // What others left that were killed: copies of ours, of the same data dir.
+        let left = format!(".{name}.etcdsh-????????????????");
+        let words = ["find", parent, "-maxdepth", "1", "-name", &left, "-exec", "rm", "-rf", "--", "{}", "+"];
+        self.machine.act(&words).await?;
         let done = self.part(from, what, &part, to).await;
         if done.is_err() {
             // It is a copy of ours that nobody knows of.

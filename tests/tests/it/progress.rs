@@ -183,8 +183,10 @@ fn a_snapshot_tells_how_far_it_is(#[values("eval", "nu")] face: &str) {
     let written = terminal.written();
     let told = progress(&written);
     // How far the database has grown ahead of its 20 MB of values differs.
-    let total = told.first().and_then(|line| line.strip_prefix("snapshot: 8 of ")?.strip_suffix(" MB")?.parse().ok());
+    let told = told.first().and_then(|line| line.split_once("] snapshot: 8 of "));
+    let total = told.and_then(|(_, total)| total.split_once(" MB")?.0.parse().ok());
     assert!(total.is_some_and(|total: u32| (20..64).contains(&total)), "{written:?}");
+    assert!(told.is_some_and(|(bar, _)| bar.starts_with("[##") && bar.ends_with("--")), "{written:?}");
     assert_eq!(terminal.screen().trim(), "infra1", "{written:?}");
 
     if face == "eval" {

@@ -114,6 +114,14 @@ fn a_restore_on_hosts_that_is_killed_is_gone_on_with() {
         at += at.div_ceil(3);
     }
     assert!(kills >= 4, "it was killed {kills} times");
+    // Who was killed leaves nothing that the next one does not remove.
+    let names = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let mut left = names(&cluster.caller.places.state);
+    left.extend(cluster.sandbox.members().unwrap().iter().flat_map(|member| names(&member.data_dir())));
+    assert!(left.iter().all(|name| !name.contains(".tmp-") && !name.contains(".etcdsh-")), "{left:?}");
 }
 
 #[test]

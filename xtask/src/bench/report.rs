@@ -69,7 +69,7 @@ impl Report {
     /// The table.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
-        let head = ["what", "ours", "etcdctl", "ratio", "bound", ""].map(str::to_owned);
+        let head = ["what", "ours", "theirs", "ratio", "bound", ""].map(str::to_owned);
         let rows = self.0.iter().map(|row| {
             let verdict = verdict(row.met).to_owned();
             [&row.what, &row.ours, &row.theirs, &row.ratio, &row.bound, &verdict].map(Clone::clone)

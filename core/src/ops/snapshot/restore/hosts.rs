@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 
 use super::error::{Halfway, Hostless, OtherUrls, Taken};
 use super::plan::nobody_answers;
+use super::staged::Staged;
 use crate::at_rest;
 use crate::change::failed::Ended;
 use crate::change::{Depth, observe};
@@ -66,10 +67,10 @@ pub(super) async fn make(ctx: &Context<'_>, file: &Path, seats: &mut [Seat], fol
     if taken || (folder.symlink_metadata().is_ok() && !folder.is_dir()) {
         return Err(Taken { path: folder.to_owned() }.into());
     }
-    let staged = Staged::beside(folder)?;
-    made(ctx, file, seats.iter().map(|seat| &seat.spec), &staged.0).await?;
+    let staged = Staged::beside(folder).map_err(|error| error.for_argument("data_dirs"))?;
+    made(ctx, file, seats.iter().map(|seat| &seat.spec), staged.path()).await?;
     let failed = |source| Error::from(BadFile::from_io("rename", folder, source)).for_argument("data_dirs");
-    std::fs::rename(&staged.0, folder).map_err(failed)?;
+    std::fs::rename(staged.path(), folder).map_err(failed)?;
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
     for seat in seats {
@@ -91,27 +92,6 @@ async fn made(ctx: &Context<'_>, file: &Path, specs: impl Iterator<Item = &Spec>
     each(specs, make).await.map(drop)
 }
 
-/// A folder that goes, with all that is in it, unless it gets another name.
-struct Staged(PathBuf);
-
-impl Staged {
-    fn beside(folder: &Path) -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let path = folder.with_file_name(format!(".{name}.tmp-{:016x}", crate::change::random()));
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|source| Error::from(BadFile::from_io("create", folder, source)).for_argument("data_dirs"))?;
-        Ok(Staged(path))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // There is nobody left to tell.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Replaces the cluster of the profile on its hosts, and returns what was compared in the end.
 pub(super) async fn carry_out(
     ctx: &Context<'_>,
@@ -126,11 +106,11 @@ pub(super) async fn carry_out(
     let left = || seats.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(seat, _)| seat);
     each(left(), async |seat| fits(ctx, seat).await).await?;
     let staged = Staged::beside(&ctx.places().state.join("restore"))?;
-    made(ctx, file, left().map(|seat| &seat.spec), &staged.0).await?;
+    made(ctx, file, left().map(|seat| &seat.spec), staged.path()).await?;
     ctx.check_cancel()?;
     let token = seats.first().map(|seat| seat.spec.initial_cluster_token.clone()).unwrap_or_default();
     let halfway = |source: Error| -> Error { Halfway { token: token.clone(), source }.into() };
-    let asides = replaced(ctx, seats, &fresh, &staged.0, patience, answers_allowed).await.map_err(halfway)?;
+    let asides = replaced(ctx, seats, &fresh, staged.path(), patience, answers_allowed).await.map_err(halfway)?;
     for ((seat, fresh), aside) in seats.iter_mut().zip(&fresh).zip(asides) {
         seat.aside = aside;
         seat.outcome = Some(if *fresh { "restored" } else { "already" });

@@ -6,6 +6,7 @@ mod bump;
 mod error;
 mod hosts;
 mod show;
+mod staged;
 mod topology;
 
 use std::path::PathBuf;
