@@ -7,6 +7,7 @@ mod error;
 mod hosts;
 mod show;
 mod staged;
+mod token;
 mod topology;
 
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ use super::bump::{self, Bump, Seen};
 use super::error::{Left, Serves, Unsound};
 use super::hosts::{self, Seat};
 use super::show::{advised, planned};
+use super::token::Content;
 use super::{Answers, answers, fresh_token, pairs, topology};
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
@@ -45,8 +46,8 @@ args! {
         initial_cluster: Vec<String>,
         /// Take the members of the cluster that answers, in place of those of the snapshot.
         live: bool,
-        /// What makes the ids those of a cluster of its own; without it, one that no other cluster has. To go on with what was interrupted, give
-        /// the one that it had.
+        /// What makes the ids those of a cluster of its own; without it, one that no other cluster has. With hosts, what the data are
+        /// made of is added to it; to go on with what was interrupted, give the one that was told.
         initial_cluster_token: Option<String>,
         /// Make the data dirs in this folder, each as NAME.etcd. It must be empty, or not there.
         data_dirs: Option<PathBuf>,
@@ -185,15 +186,17 @@ impl Operation for SnapshotRestorePlan {
         });
         let checked = checked.await?;
         let (snapshot, bump) = recommend(ctx, &args, &checked, old.as_ref())?;
-        let by = given.unwrap_or(bump.by);
+        let (by, token) = identity(&args, given, &bump, checked.figures.as_ref().map_or("", |figures| &figures.sha256));
         let initial_cluster = match &old {
             _ if !named.is_empty() => named,
             Some(old) if args.live => topology::of_members(&members(old), "the cluster")?,
             _ => topology::of_members(&checked.records.members, "the snapshot")?,
         };
-        let token = args.initial_cluster_token.clone().unwrap_or_else(fresh_token);
         let specs = specs(ctx, &args, &initial_cluster, &token, by)?;
         let (cluster_id, mut seats) = seats(ctx, specs)?;
+        if let Some(old) = old.as_ref().filter(|old| args.hosts && old.cluster_id != cluster_id) {
+            may_go(old, &args)?;
+        }
         if args.data_dirs.is_some() && !args.allow.contains(&Doubt::MemberAnswers) {
             nobody_answers(&seats).await?;
         }
@@ -247,15 +250,39 @@ async fn old(ctx: &Context<'_>, args: &Args) -> Result<Option<ClusterView>> {
     }
     let seen = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
     match seen {
-        Ok(view)
-            if args.hosts && view.healthy_voters() >= view.quorum() && !args.allow.contains(&Doubt::ClusterServes) =>
-        {
-            Err(Serves { cluster_id: view.cluster_id }.into())
+        Ok(view) => {
+            // With a token it may be the new cluster, which is gone on with.
+            if args.hosts && args.initial_cluster_token.is_none() {
+                may_go(&view, args)?;
+            }
+            Ok(Some(view))
         }
-        Ok(view) => Ok(Some(view)),
         Err(error) if args.live || error.code() == "interrupted" => Err(error),
         Err(_) => Ok(None),
     }
+}
+
+/// Holds that the cluster may be replaced: it has lost its quorum, or its user wants it.
+fn may_go(old: &ClusterView, args: &Args) -> Result<(), Serves> {
+    let serves = old.healthy_voters() >= old.quorum();
+    if serves && !args.allow.contains(&Doubt::ClusterServes) {
+        return Err(Serves { cluster_id: old.cluster_id });
+    }
+    Ok(())
+}
+
+/// Returns by how much the revision is raised, and the token. On hosts, that of a call that is gone on with says the former.
+fn identity(args: &Args, given: Option<u64>, recommended: &Bump, sha256: &str) -> (u64, String) {
+    let target_version = args.target_version.map(Release::line);
+    let content = Content { sha256, target_version, scrub_alarms: args.scrub_alarms };
+    let token = args.initial_cluster_token.as_ref();
+    if let Some(resumed) = token.filter(|_| args.hosts)
+        && let Some(by) = content.bump_in(resumed, given)
+    {
+        return (by, resumed.clone());
+    }
+    let (by, base) = (given.unwrap_or(recommended.by), token.cloned().unwrap_or_else(fresh_token));
+    (by, if args.hosts { content.token(&base, by) } else { base })
 }
 
 fn members(view: &ClusterView) -> Vec<crate::member::Member> {
