@@ -177,7 +177,7 @@ fn a_member_that_no_closure_started_is_told() {
     let cluster = Running::three("3.6").unwrap();
     healthy(&cluster, 3);
     cluster.kill(&["infra3"]);
-    let mut args = etcdsh_tests::record(json!({ "member": "infra3", "wait": "4s" }));
+    let mut args = etcdsh_tests::record(json!({ "member": "infra3", "wait": "8s" }));
     args.insert("host", Value::Hook(0));
     let lies = |_| Ok(Value::Null);
     let profile = cluster.profile();

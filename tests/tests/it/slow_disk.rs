@@ -85,7 +85,9 @@ fn pages(cluster: &Running) {
     let value = "x".repeat(2_000);
     for batch in 0..8 {
         let puts: String = (0..100).map(|number| format!("put page/{batch}/{number:03} {value}\n")).collect();
-        cluster.etcdctl_reading(&["--command-timeout=30s", "txn"], &format!("\n{puts}\n\n")).unwrap();
+        cluster
+            .etcdctl_reading(&["--command-timeout=30s", "--dial-timeout=30s", "txn"], &format!("\n{puts}\n\n"))
+            .unwrap();
     }
 }
 

@@ -73,7 +73,7 @@ fn a_thrown_map_keeps_its_fields(folder: Folder) {
 #[case("throw \"no\"", 1, json!({ "message": "no", "source": "eval", "line": 1, "position": 1 }))]
 #[case("etcd.helth()", 1, json!({ "message": "there is no function named helth", "hint": "did you mean health?", "source": "eval", "line": 1, "position": 6 }))]
 #[case("let a = 1;\nlet", 2, json!({ "message": "Expecting name of a variable", "source": "eval", "line": 2, "position": 4 }))]
-#[case("options(#{ keep: 0 }).kep", 1, json!({ "message": "there is no field named kep", "hint": "did you mean key?", "source": "eval", "line": 1, "position": 23 }))]
+#[case("options(#{ keep: 0 }).revisio", 1, json!({ "message": "there is no field named revisio", "hint": "did you mean revision?", "source": "eval", "line": 1, "position": 23 }))]
 fn other_failures_have_the_same_fields(
     folder: Folder,
     #[case] script: &str,
