@@ -174,6 +174,18 @@ impl Host {
         Ok(HostView { name: self.member.clone(), process, data, called })
     }
 
+    /// Returns the id of the member's process; none while there is none.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn process_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.process_id(),
+            Driver::Systemd(driver) => driver.process_id(ctx).await,
+            Driver::StaticPod(driver) => driver.process_id(ctx).await,
+        }
+    }
+
     /// Holds that a start configuration will reach the member, as far as that can be seen before anything is stopped. The
     /// configuration need not be known yet.
     ///
@@ -244,6 +256,18 @@ impl Host {
             Driver::Sandbox(driver) => driver.set_aside(ctx).await,
             Driver::Systemd(driver) => driver.set_aside(ctx).await,
             Driver::StaticPod(driver) => driver.set_aside(ctx).await,
+        }
+    }
+
+    /// Holds that a data dir could be put in the member's place.
+    ///
+    /// # Errors
+    /// There is no data dir whose owner it could get, or the host cannot be asked.
+    pub async fn takes(&self, ctx: &Context<'_>) -> Result<()> {
+        match &self.driver {
+            Driver::Sandbox(_) => Ok(()),
+            Driver::Systemd(driver) => driver.dirs.owner(ctx, &driver.machine).await.map(drop),
+            Driver::StaticPod(driver) => driver.dirs.owner(ctx, &driver.machine).await.map(drop),
         }
     }
 

@@ -12,15 +12,19 @@ use crate::event::Event;
 use crate::units::Bytes;
 
 impl Dirs {
-    /// Puts a data dir in its place. A log that has a place of its own comes last: by it whose data these are is known.
-    pub(super) async fn put(&self, ctx: &Context<'_>, machine: &Machine, made: &Path) -> Result<()> {
-        let words = ["stat", "-c", "%u:%g", "--", &self.data];
-        let stat = machine.ask(ctx, &words).await?;
+    /// Returns the owner of the data dir, which has to be there: what is put into it is to be theirs.
+    pub(super) async fn owner(&self, ctx: &Context<'_>, machine: &Machine) -> Result<String> {
+        let stat = machine.ask(ctx, &["stat", "-c", "%u:%g", "--", &self.data]).await?;
         if stat.code != 0 {
             let what = format!("the data dir {}", self.data);
             return Err(HostError::Missing { what, place: machine.place() }.into());
         }
-        let owner = stat.text().trim().to_owned();
+        Ok(stat.text().trim().to_owned())
+    }
+
+    /// Puts a data dir in its place. A log that has a place of its own comes last: by it whose data these are is known.
+    pub(super) async fn put(&self, ctx: &Context<'_>, machine: &Machine, made: &Path) -> Result<()> {
+        let owner = self.owner(ctx, machine).await?;
         let member = format!("{}/member", self.data);
         for path in [Some(&member), self.wal.as_ref()].into_iter().flatten() {
             if names(ctx, machine, path).await??.is_some() {

@@ -112,7 +112,14 @@ impl Machine {
         let program = || words.first().copied().unwrap_or_default().to_owned();
         let io = |source| HostError::Io { program: program(), source };
         let mut child = command.spawn().map_err(io)?;
-        let done = timeout(self.bound, talk(&mut child, input)).await;
+        let stdin = child.stdin.take();
+        let give = async {
+            if let Some(mut stdin) = stdin {
+                // A program that ends without reading says why in its own way.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let done = timeout(self.bound, talk(&mut child, give)).await;
         let too_slow =
             |bound: Duration| HostError::TooSlow { place: self.place(), command: words.join(" "), bound: bound.into() };
         let Ok(done) = done else {
@@ -206,14 +213,8 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// Gives a program its input, and takes what it says until it ends.
-async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let give = async {
-        if let Some(mut stdin) = stdin {
-            // A program that ends without reading says why in its own way.
-            let _ = stdin.write_all(input).await;
-        }
-    };
+async fn talk(child: &mut Child, give: impl Future<Output = ()>) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut said) = (Vec::new(), Vec::new());
     let status = {
         let mut take = std::pin::pin!(async { tokio::join!(give, read(stdout, &mut out), read(stderr, &mut said)) });

@@ -43,6 +43,11 @@ impl Driver {
         Ok((process, data::read(&member.data_dir(), None)))
     }
 
+    pub(super) fn process_id(&self) -> Result<Option<String>> {
+        let row = self.known()?.map(|member| member.row()).transpose()?;
+        Ok(row.and_then(|row| row.pid).map(|pid| pid.to_string()))
+    }
+
     pub(super) async fn stop(&self, ctx: &Context<'_>, bound: Duration) -> Result<()> {
         match self.known()? {
             Some(_) => self.on(ctx).stop_member(&self.member, bound).await,

@@ -60,6 +60,10 @@ impl Driver {
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
     }
 
+    pub(super) async fn process_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(self.seen(ctx).await?.process.map(|found| found.pid))
+    }
+
     pub(super) async fn called(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(told(&self.text(ctx).await?).name)
     }

@@ -98,6 +98,13 @@ impl Driver {
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
     }
 
+    pub(super) async fn process_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        match self.seen(ctx).await?.pid() {
+            "" => Ok(self.dirs.found(ctx, &self.machine).await?.map(|found| found.pid)),
+            pid => Ok(Some(pid.to_owned())),
+        }
+    }
+
     pub(super) async fn called(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let seen = self.seen(ctx).await?;
         Ok(told(&seen, &self.environments(ctx, &seen).await).name)
