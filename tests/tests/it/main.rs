@@ -69,6 +69,7 @@ mod terminal;
 mod tls;
 mod told;
 mod under_load;
+mod untouched;
 mod upgrade_check;
 mod views;
 mod writer;
