@@ -38,7 +38,7 @@ def main [
         return
     }
     for check in $plan.checks {
-        print $"(if $check.ok { 'ok' } else { 'WRONG' }) ($check.check): expected ($check.expected), found ($check.found)"
+        print $"(match $check.ok { true => 'ok', false => 'WRONG', _ => 'not compared' }) ($check.check): expected ($check.expected), found ($check.found)"
     }
     if not $plan.ok { exit 1 }
     print $"the cluster ($plan.cluster_id) serves"

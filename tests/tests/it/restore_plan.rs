@@ -1,10 +1,10 @@
 //! `snapshot restore plan`: a whole cluster out of one snapshot, shown, made, and put on its hosts.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use etcdsh_core::sandbox::Options;
-use etcdsh_tests::{MATRIX, Running, Said, Seat, Started, column, program, side_by_side};
+use etcdsh_tests::{MATRIX, Running, Said, Seat, Started, column, program, run, side_by_side};
 use serde_json::{Value as Json, json};
 
 use crate::at_rest::{fill, filled, saved};
@@ -29,6 +29,12 @@ fn value(cluster: &Running, key: &str) -> String {
 fn is_restored(cluster: &Running, report: &Json) {
     assert_eq!(report["ok"], true, "{report}");
     assert_eq!(texts(&report["checks"], "check"), ["cluster_id", "members", "revision", "hash"], "{report}");
+    let ok = column(&report["checks"], "ok");
+    assert_eq!(ok[..3], [true; 3], "{report}");
+    // A server of 3.4 cannot hash before something was written, which is told.
+    let etcd = cluster.call("status", json!({})).unwrap()[0]["version"].as_str().unwrap().to_owned();
+    let hashed = if etcd.starts_with("3.4.") { Json::Null } else { json!(true) };
+    assert_eq!((ok[3], report["advice"].to_string().contains("run `hash`")), (&hashed, hashed.is_null()), "{report}");
     healthy(cluster, 3);
     assert_eq!((value(cluster, "/k/07/x").as_str(), value(cluster, "later").as_str()), ("value 2", ""));
     let quorum = cluster.call("quorum", json!({})).unwrap();
@@ -55,6 +61,19 @@ fn a_cluster_without_quorum_is_made_again_on_its_hosts() {
         let error = cluster.call("snapshot restore plan", json!({ "file": file, "hosts": true })).unwrap_err();
         assert_eq!(error.code(), "cluster_serves", "{}", describe(&error));
         assert_eq!(pids(&cluster), before);
+
+        // Whoever cannot reach the members does not know whether they serve others.
+        cluster.pause("infra1");
+        cluster.pause("infra2");
+        cluster.pause("infra3");
+        let error = cluster.call("snapshot restore plan", json!({ "file": file, "hosts": true })).unwrap_err();
+        let told = (
+            "cluster_serves",
+            "no member answers here, and the processes of 3 of 3 are there, so the cluster may serve others",
+        );
+        assert_eq!((error.code(), error.to_string().as_str()), told, "{}", describe(&error));
+        ["infra1", "infra2", "infra3"].iter().for_each(|name| cluster.resume(name));
+        healthy(&cluster, 3);
 
         cluster.kill(&["infra1", "infra3"]);
         let report = plan(&cluster, json!({ "file": file, "hosts": true, "initial_cluster_token": "again" }));
@@ -151,7 +170,7 @@ fn data_dirs_are_made_all_or_none() {
     );
     let mut command = cluster.command(program("etcdsh"));
     let (shown, made) = (by_nu.json(), Said::by(command.args(["eval", "-o", "json", &expression])).json());
-    for same in ["cluster_id", "token", "revision", "advice", "recommended"] {
+    for same in ["cluster_id", "token", "revision", "advice", "recommended_bump", "reason"] {
         assert_eq!(shown[same], made[same], "{same}");
     }
     assert_eq!((&shown["executed"], &made["executed"], &made["ok"]), (&json!(false), &json!(true), &Json::Null));
@@ -179,13 +198,24 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
             .replace(cluster.member("infra1").peer_url(), "URL")
     };
     let first = &shown["members"][0];
-    let told =
-        [first["command"].as_str().unwrap(), shown["recommended"].as_str().unwrap(), &first["start"].to_string()];
+    let told = [first["command"].as_str().unwrap(), shown["reason"].as_str().unwrap(), &first["start"].to_string()];
     insta::assert_snapshot!(hidden(told.join("\n")), @r#"
     etcdutl snapshot restore HOME/backup.db --name m1 --initial-cluster m1=http://10.0.0.0:2380,m2=http://10.0.0.1:2380,m3=http://10.0.0.2:2380 --initial-cluster-token again --initial-advertise-peer-urls http://10.0.0.0:2380 --data-dir HOME/m1.etcd --bump-revision 1000000000 --mark-compacted
-    1000000000: the snapshot has revision 66, and nothing tells how far the old cluster went on; 1000000000 is enough for a week of 1500 writes per second
+    the snapshot has revision 66, and nothing tells how far the old cluster went on; 1000000000 is enough for a week of 1500 writes per second
     {"ETCD_INITIAL_ADVERTISE_PEER_URLS":"http://10.0.0.0:2380","ETCD_INITIAL_CLUSTER":"m1=http://10.0.0.0:2380,m2=http://10.0.0.1:2380,m3=http://10.0.0.2:2380","ETCD_INITIAL_CLUSTER_STATE":"existing","ETCD_INITIAL_CLUSTER_TOKEN":"again","ETCD_NAME":"m1"}
     "#);
+    // The command is right: with it etcd's own program makes the same log, so the same member of the same cluster.
+    let path = format!("{}:{}", cluster.tools.folder.display(), std::env::var("PATH").unwrap());
+    run(Command::new("sh").args(["-c", first["command"].as_str().unwrap()]).env("PATH", path), "").unwrap();
+    let log = |data_dir: std::path::PathBuf| {
+        std::fs::read(data_dir.join("member/wal/0000000000000000-0000000000000000.wal")).unwrap()
+    };
+    assert!(log(cluster.home().join("m1.etcd")) != log(seats[1].data_dir.clone()));
+    let made = seats[0].data_dir.clone();
+    // The new member has written on in its own; what it began with is the same.
+    let (theirs, ours) = (log(cluster.home().join("m1.etcd")), log(made));
+    let begin = theirs.iter().rposition(|byte| *byte != 0).unwrap();
+    assert!(begin > 100 && theirs[..=begin] == ours[..=begin]);
     let with = |more: Json| {
         let mut args = json!({ "file": file, "initial_cluster": list, "data_dirs": cluster.home().join("other") });
         args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -220,6 +250,7 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
     file_exists: HOME/made is there already, and is no empty folder
         help: name a folder that is not there
         argument: data_dirs
+        sent: never
     invalid_argument: the argument data_dirs is given together with hosts
         help: give one of them: the hosts are given data dirs that are made in a folder of their own
         argument: data_dirs
@@ -232,14 +263,17 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
     snapshot_unsound: the snapshot HOME/flipped.db is not sound
         help: `snapshot verify` says what is wrong with it; use another backup. Where there is none, give skip_hash_check
         argument: file
+        sent: never
     member_answers: somebody answers at URL, where a member of the old cluster is that has no place in the new one
         help: stop it first, or give it a place with initial_cluster; else allow member_answers
         sent: never
     no_host: nothing says how m1 is stopped and started
         help: say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand
+        sent: never
     invalid_argument: infra1 is to have the peer URLs http://10.0.0.1:2380, and its host has URL
         help: give the URLs that the members are started with
         argument: initial_cluster
+        sent: never
     cluster_serves: the cluster ID serves its clients, and would be replaced by an older state of it
         help: all that was written since the snapshot would be lost. To bring back a single member use `member replace`; to go back in time all the same, allow cluster_serves
         sent: never

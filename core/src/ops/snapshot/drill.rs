@@ -48,8 +48,8 @@ record! {
     pub struct Check {
         /// What: for a drill healthy, hash (or contents, where members have no hash), keys, users, roles, leases and write.
         check: String,
-        /// Whether it is as it should be.
-        ok: bool,
+        /// Whether it is as it should be; null where it could not be compared.
+        ok: Option<bool>,
         /// What there should be, by the snapshot.
         expected: String,
         /// What there is.
@@ -167,7 +167,7 @@ impl Operation for SnapshotDrill {
         }
         let (checks, recovery) = drilled?;
         Ok(Drilled {
-            ok: checks.iter().all(|check| check.ok),
+            ok: checks.iter().all(|check| check.ok == Some(true)),
             path: args.file.to_string_lossy().into_owned(),
             size: Bytes::new(figures.size),
             revision: Revision(figures.revision),
@@ -201,7 +201,7 @@ fn line(version: &str) -> Option<String> {
 }
 
 /// Returns what the data have to be made for, where the etcd that is to run is older than they are.
-fn target(etcd: &str, data: &str) -> Option<Version> {
+pub(crate) fn target(etcd: &str, data: &str) -> Option<Version> {
     let line = |text: &str| Version::parse(text).map(|version| Version::new(version.major, version.minor, 0));
     // 3.4 has no form of its own.
     let etcd = line(etcd)?.max(Version::new(3, 5, 0));

@@ -67,7 +67,12 @@ pub(super) async fn compare(
     checks.push(bound(node.leases(deadline()).await?, file, begun).await?);
     let written = sandbox.write_one(KEY, deadline()).await;
     let told = written.as_ref().map_or_else(|error| error.in_one_line(), |()| "accepted".to_owned());
-    checks.push(Check { check: "write".to_owned(), ok: written.is_ok(), expected: "accepted".to_owned(), found: told });
+    checks.push(Check {
+        check: "write".to_owned(),
+        ok: Some(written.is_ok()),
+        expected: "accepted".to_owned(),
+        found: told,
+    });
     Ok(checks)
 }
 
@@ -90,7 +95,7 @@ async fn hash(ctx: &Context<'_>, cluster: &Arc<Cluster>, view: &ClusterView, fil
     let found = of_members.iter().map(|(hash, _)| format!("{hash:08x}")).collect::<Vec<_>>().join(", ");
     let ok = of_members.len() == view.voters().count() && of_members.iter().all(|(hash, _)| *hash == own.hash);
     let expected = format!("{:08x} at revision {revision}", own.hash);
-    Ok(Some(Check { check: "hash".to_owned(), ok, expected, found }))
+    Ok(Some(Check { check: "hash".to_owned(), ok: Some(ok), expected, found }))
 }
 
 /// Compares all keys, with their values and revisions.
@@ -146,7 +151,7 @@ async fn bound(live: Vec<LeaseId>, file: File<'_>, begun: Instant) -> Result<Che
     let over = of_file.values().filter(|life| over(**life, passed)).count();
     let ok = strange == 0 && over == of_file.len();
     let found = if over > 0 { format!("{found}, and {over} that are over by now") } else { found.to_string() };
-    Ok(Check { check: "leases".to_owned(), ok, expected: all.to_string(), found })
+    Ok(Check { check: "leases".to_owned(), ok: Some(ok), expected: all.to_string(), found })
 }
 
 /// Says whether a lease that lives so many seconds may be over after a time.
@@ -156,5 +161,5 @@ fn over(life: i64, passed: f64) -> bool {
 
 pub(crate) fn same<T: PartialEq + Display>(check: &str, expected: T, found: T) -> Check {
     let ok = expected == found;
-    Check { check: check.to_owned(), ok, expected: expected.to_string(), found: found.to_string() }
+    Check { check: check.to_owned(), ok: Some(ok), expected: expected.to_string(), found: found.to_string() }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::bump::{self, Bump, Seen};
-use super::error::{Left, Serves, Unsound};
-use super::hosts::{self, Seat};
+use super::error::Refusal;
+use super::hosts::{self, How, Seat};
 use super::show::{advised, planned};
 use super::token::Content;
 use super::{Answers, answers, fresh_token, pairs, topology};
@@ -13,15 +13,15 @@ use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{ClusterView, Depth, beacon, observe};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Interrupted, Result};
 use crate::format::check::{Checked, check};
 use crate::host::Host;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::operation::Operation;
 use crate::ops::backup::known::known;
-use crate::ops::snapshot::drill::Check;
+use crate::ops::snapshot::drill::{self, Check};
 use crate::restore::{self, Alarms, NewCluster, Spec};
-use crate::units::{Elapsed, Timestamp};
+use crate::units::{Elapsed, Timestamp, escape_word};
 use crate::value::Value;
 use crate::version::Release;
 use crate::{args, at_rest, choice, record};
@@ -100,7 +100,7 @@ record! {
     pub struct RestorePlan {
         /// Whether anything was done, or this is only the plan.
         executed: bool,
-        /// Whether all checks passed; null where there were none.
+        /// Whether no check failed; null where there were none.
         ok: Option<bool>,
         /// The snapshot.
         path: String,
@@ -114,8 +114,10 @@ record! {
         revision: Revision,
         /// By how much it is raised; all older revisions are marked as compacted then.
         bump_revision: i64,
-        /// What is recommended, and why.
-        recommended: String,
+        /// By how much it should be raised.
+        recommended_bump: i64,
+        /// Why by so much.
+        reason: String,
         /// The members.
         members: Vec<Planned>,
         /// What was compared when all members served.
@@ -178,7 +180,7 @@ impl Operation for SnapshotRestorePlan {
         agree(&args)?;
         let given = super::bump(args.bump_revision)?;
         let named = pairs(&args.initial_cluster)?;
-        let old = old(ctx, &args).await?;
+        let (old, unseen) = old(ctx, &args).await?;
         let skip = args.skip_hash_check;
         let checked = at_rest::make(ctx, "file", &args.file, move |image| {
             restore::has_sum(image, skip)?;
@@ -205,24 +207,29 @@ impl Operation for SnapshotRestorePlan {
             hosts::make(ctx, &args.file, &mut seats, folder).await?;
         } else if args.hosts {
             let revision = Revision(snapshot.0.saturating_add_unsigned(by));
-            let patience = args.wait.duration();
-            let allowed = args.allow.contains(&Doubt::MemberAnswers);
-            if let (Some(old), false) = (&old, allowed) {
-                nobody_is_left(old, &seats).await?;
+            let answers_allowed = args.allow.contains(&Doubt::MemberAnswers);
+            if let Some(old) = &old {
+                starts_with(old, checked.records.applied.written_by(), args.target_version)?;
+                if !answers_allowed {
+                    nobody_is_left(old, &seats).await?;
+                }
             }
-            checks = hosts::carry_out(ctx, &args.file, &mut seats, revision, patience, allowed).await?;
+            let unseen = unseen.filter(|_| !args.allow.contains(&Doubt::ClusterServes));
+            let how = How { patience: args.wait.duration(), answers_allowed, unseen };
+            checks = hosts::carry_out(ctx, &args.file, &mut seats, revision, how).await?;
         }
         Ok(RestorePlan {
             executed: args.hosts || args.data_dirs.is_some(),
-            ok: (!checks.is_empty()).then(|| checks.iter().all(|check| check.ok)),
+            ok: (!checks.is_empty()).then(|| checks.iter().all(|check| check.ok != Some(false))),
             path: args.file.to_string_lossy().into_owned(),
             cluster_id,
             token,
             snapshot_revision: snapshot,
             revision: Revision(snapshot.0.saturating_add_unsigned(by)),
             bump_revision: i64::try_from(by).unwrap_or(i64::MAX),
-            recommended: format!("{}: {}", bump.by, bump.why),
-            advice: advised(&checked, by, args.scrub_alarms),
+            recommended_bump: i64::try_from(bump.by).unwrap_or(i64::MAX),
+            reason: bump.why,
+            advice: advised(&checked, by, args.scrub_alarms, &checks),
             members: seats.into_iter().map(|seat| planned(seat, &args.file)).collect(),
             checks,
             took: start.elapsed().into(),
@@ -243,10 +250,10 @@ fn agree(args: &Args) -> Result<(), BadArgument> {
     Ok(())
 }
 
-/// Looks at the cluster that is to be replaced, where that is asked for. It may be gone.
-async fn old(ctx: &Context<'_>, args: &Args) -> Result<Option<ClusterView>> {
+/// Looks at the cluster that is to be replaced, where that is asked for. It may be gone; then it is said why nothing is seen of it.
+async fn old(ctx: &Context<'_>, args: &Args) -> Result<(Option<ClusterView>, Option<Error>)> {
     if !args.live && !args.hosts {
-        return Ok(None);
+        return Ok((None, None));
     }
     let seen = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
     match seen {
@@ -255,20 +262,32 @@ async fn old(ctx: &Context<'_>, args: &Args) -> Result<Option<ClusterView>> {
             if args.hosts && args.initial_cluster_token.is_none() {
                 may_go(&view, args)?;
             }
-            Ok(Some(view))
+            Ok((Some(view), None))
         }
-        Err(error) if args.live || error.code() == "interrupted" => Err(error),
-        Err(_) => Ok(None),
+        Err(error) if args.live || error.code() == Interrupted::CODE => Err(error),
+        Err(error) => Ok((None, Some(error))),
     }
 }
 
 /// Holds that the cluster may be replaced: it has lost its quorum, or its user wants it.
-fn may_go(old: &ClusterView, args: &Args) -> Result<(), Serves> {
+fn may_go(old: &ClusterView, args: &Args) -> Result<(), Refusal> {
     let serves = old.healthy_voters() >= old.quorum();
     if serves && !args.allow.contains(&Doubt::ClusterServes) {
-        return Err(Serves { cluster_id: old.cluster_id });
+        return Err(Refusal::Serves { cluster_id: old.cluster_id });
     }
     Ok(())
+}
+
+/// Holds that the members' etcd starts with the data, as far as members tell their version.
+fn starts_with(old: &ClusterView, data: &str, target: Option<Release>) -> Result<(), Refusal> {
+    let mut versions = old.members.iter().filter_map(|m| Some((m.member.label(), &m.known()?.version)));
+    let too_new = versions.find_map(|(member, etcd)| Some((member, etcd, drill::target(etcd, data)?)));
+    match (too_new, target) {
+        (Some((member, etcd, target)), None) => {
+            Err(Refusal::TooNew { member, etcd: escape_word(etcd), data: escape_word(data), target })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns by how much the revision is raised, and the token. On hosts, that of a call that is gone on with says the former.
@@ -293,7 +312,7 @@ fn members(view: &ClusterView) -> Vec<crate::member::Member> {
 fn recommend(ctx: &Context<'_>, args: &Args, checked: &Checked, old: Option<&ClusterView>) -> Result<(Revision, Bump)> {
     let figures = checked.figures.as_ref().filter(|_| checked.is_sound() || args.skip_hash_check);
     let Some(figures) = figures else {
-        return Err(Unsound { path: args.file.clone() }.into());
+        return Err(Refusal::Unsound { path: args.file.clone() }.into());
     };
     let now = Timestamp::now();
     let backup = known(&args.file);
@@ -376,7 +395,7 @@ async fn nobody_is_left(old: &ClusterView, seats: &[Seat]) -> Result<()> {
     let ours: Vec<&String> = seats.iter().flat_map(|seat| &seat.peer_urls).collect();
     let urls = old.members.iter().flat_map(|member| &member.member.peer_urls).filter(|url| !ours.contains(url));
     match answers(urls.cloned()).await {
-        Some(url) => Err(Left { url }.into()),
+        Some(url) => Err(Refusal::Left { url }.into()),
         None => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use super::hosts::Seat;
 use super::plan::Planned;
 use crate::format::check::Checked;
 use crate::host::StartConfiguration;
+use crate::ops::snapshot::drill::Check;
 use crate::restore::Spec;
 use crate::value::{Record, Value};
 
@@ -68,7 +69,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// Says what its user may not think of.
-pub(super) fn advised(checked: &Checked, bump: u64, scrub_alarms: bool) -> Vec<String> {
+pub(super) fn advised(checked: &Checked, bump: u64, scrub_alarms: bool, checks: &[Check]) -> Vec<String> {
     let alarms = if scrub_alarms { 0 } else { checked.records.alarms.len() };
     let mut advice = advice(Some(bump).filter(|bump| *bump > 0), alarms);
     if checked.records.auth_enabled == Some(true) {
@@ -77,6 +78,9 @@ pub(super) fn advised(checked: &Checked, bump: u64, scrub_alarms: bool) -> Vec<S
              restart them"
                 .to_owned(),
         );
+    }
+    if checks.iter().any(|check| check.ok.is_none()) {
+        advice.push("not all could be compared yet: run `hash` when something was written".to_owned());
     }
     advice
 }
@@ -98,7 +102,9 @@ mod tests {
             checked.records.auth_enabled = auth;
             checked
         };
-        assert_eq!(advised(&checked(None), 1, false), [""; 0]);
-        insta::assert_snapshot!(advised(&checked(Some(true)), 1, false).concat(), @"clients that have logged in get no answers with the tokens of the old cluster, until the new one has had as many changes: restart them");
+        assert_eq!(advised(&checked(None), 1, false, &[]), [""; 0]);
+        let open = Check { check: String::new(), ok: None, expected: String::new(), found: String::new() };
+        insta::assert_snapshot!(advised(&checked(None), 1, false, &[open]).concat(), @"not all could be compared yet: run `hash` when something was written");
+        insta::assert_snapshot!(advised(&checked(Some(true)), 1, false, &[]).concat(), @"clients that have logged in get no answers with the tokens of the old cluster, until the new one has had as many changes: restart them");
     }
 }
