@@ -205,8 +205,9 @@ fn shown_and_refused(cluster: &Running, file: &std::path::Path, seats: &[Seat], 
     {"ETCD_INITIAL_ADVERTISE_PEER_URLS":"http://10.0.0.0:2380","ETCD_INITIAL_CLUSTER":"m1=http://10.0.0.0:2380,m2=http://10.0.0.1:2380,m3=http://10.0.0.2:2380","ETCD_INITIAL_CLUSTER_STATE":"existing","ETCD_INITIAL_CLUSTER_TOKEN":"again","ETCD_NAME":"m1"}
     "#);
     // The command is right: with it etcd's own program makes the same log, so the same member of the same cluster.
-    let path = format!("{}:{}", cluster.tools.folder.display(), std::env::var("PATH").unwrap());
-    run(Command::new("sh").args(["-c", first["command"].as_str().unwrap()]).env("PATH", path), "").unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", first["command"].as_str().unwrap()]).env("PATH", &cluster.tools.folder);
+    run(&mut shell, "").unwrap();
     let log = |data_dir: std::path::PathBuf| {
         std::fs::read(data_dir.join("member/wal/0000000000000000-0000000000000000.wal")).unwrap()
     };

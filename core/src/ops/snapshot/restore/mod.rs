@@ -5,6 +5,7 @@ pub mod plan;
 mod bump;
 mod error;
 mod hosts;
+mod old;
 mod show;
 mod staged;
 mod token;

@@ -8,20 +8,20 @@ use super::error::Refusal;
 use super::hosts::{self, How, Seat};
 use super::show::{advised, planned};
 use super::token::Content;
-use super::{Answers, answers, fresh_token, pairs, topology};
+use super::{Answers, answers, fresh_token, old, pairs, topology};
 use crate::args::BadArgument;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
-use crate::change::{ClusterView, Depth, beacon, observe};
+use crate::change::{ClusterView, beacon};
 use crate::context::Context;
-use crate::error::{Error, Interrupted, Result};
+use crate::error::Result;
 use crate::format::check::{Checked, check};
 use crate::host::Host;
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::operation::Operation;
 use crate::ops::backup::known::known;
-use crate::ops::snapshot::drill::{self, Check};
+use crate::ops::snapshot::drill::Check;
 use crate::restore::{self, Alarms, NewCluster, Spec};
-use crate::units::{Elapsed, Timestamp, escape_word};
+use crate::units::{Elapsed, Timestamp};
 use crate::value::Value;
 use crate::version::Release;
 use crate::{args, at_rest, choice, record};
@@ -180,7 +180,7 @@ impl Operation for SnapshotRestorePlan {
         agree(&args)?;
         let given = super::bump(args.bump_revision)?;
         let named = pairs(&args.initial_cluster)?;
-        let (old, unseen) = old(ctx, &args).await?;
+        let (old, unseen) = old::look(ctx, &args).await?;
         let skip = args.skip_hash_check;
         let checked = at_rest::make(ctx, "file", &args.file, move |image| {
             restore::has_sum(image, skip)?;
@@ -197,7 +197,7 @@ impl Operation for SnapshotRestorePlan {
         let specs = specs(ctx, &args, &initial_cluster, &token, by)?;
         let (cluster_id, mut seats) = seats(ctx, specs)?;
         if let Some(old) = old.as_ref().filter(|old| args.hosts && old.cluster_id != cluster_id) {
-            may_go(old, &args)?;
+            old::may_go(old, &args)?;
         }
         if args.data_dirs.is_some() && !args.allow.contains(&Doubt::MemberAnswers) {
             nobody_answers(&seats).await?;
@@ -209,9 +209,9 @@ impl Operation for SnapshotRestorePlan {
             let revision = Revision(snapshot.0.saturating_add_unsigned(by));
             let answers_allowed = args.allow.contains(&Doubt::MemberAnswers);
             if let Some(old) = &old {
-                starts_with(old, checked.records.applied.written_by(), args.target_version)?;
+                old::starts_with(old, checked.records.applied.written_by(), args.target_version)?;
                 if !answers_allowed {
-                    nobody_is_left(old, &seats).await?;
+                    old::nobody_is_left(old, &seats).await?;
                 }
             }
             let unseen = unseen.filter(|_| !args.allow.contains(&Doubt::ClusterServes));
@@ -248,46 +248,6 @@ fn agree(args: &Args) -> Result<(), BadArgument> {
         return Err(BadArgument::invalid("initial_cluster", "is given together with live", help));
     }
     Ok(())
-}
-
-/// Looks at the cluster that is to be replaced, where that is asked for. It may be gone; then it is said why nothing is seen of it.
-async fn old(ctx: &Context<'_>, args: &Args) -> Result<(Option<ClusterView>, Option<Error>)> {
-    if !args.live && !args.hosts {
-        return Ok((None, None));
-    }
-    let seen = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
-    match seen {
-        Ok(view) => {
-            // With a token it may be the new cluster, which is gone on with.
-            if args.hosts && args.initial_cluster_token.is_none() {
-                may_go(&view, args)?;
-            }
-            Ok((Some(view), None))
-        }
-        Err(error) if args.live || error.code() == Interrupted::CODE => Err(error),
-        Err(error) => Ok((None, Some(error))),
-    }
-}
-
-/// Holds that the cluster may be replaced: it has lost its quorum, or its user wants it.
-fn may_go(old: &ClusterView, args: &Args) -> Result<(), Refusal> {
-    let serves = old.healthy_voters() >= old.quorum();
-    if serves && !args.allow.contains(&Doubt::ClusterServes) {
-        return Err(Refusal::Serves { cluster_id: old.cluster_id });
-    }
-    Ok(())
-}
-
-/// Holds that the members' etcd starts with the data, as far as members tell their version.
-fn starts_with(old: &ClusterView, data: &str, target: Option<Release>) -> Result<(), Refusal> {
-    let mut versions = old.members.iter().filter_map(|m| Some((m.member.label(), &m.known()?.version)));
-    let too_new = versions.find_map(|(member, etcd)| Some((member, etcd, drill::target(etcd, data)?)));
-    match (too_new, target) {
-        (Some((member, etcd, target)), None) => {
-            Err(Refusal::TooNew { member, etcd: escape_word(etcd), data: escape_word(data), target })
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Returns by how much the revision is raised, and the token. On hosts, that of a call that is gone on with says the former.
@@ -388,16 +348,6 @@ fn seats(ctx: &Context<'_>, specs: Vec<Spec>) -> Result<(ClusterId, Vec<Seat>)> 
     };
     let seats = specs.into_iter().map(seat).collect::<Result<Vec<_>>>()?;
     Ok((id, seats))
-}
-
-/// Holds that no member of the old cluster would run on: one that has no place in the new one.
-async fn nobody_is_left(old: &ClusterView, seats: &[Seat]) -> Result<()> {
-    let ours: Vec<&String> = seats.iter().flat_map(|seat| &seat.peer_urls).collect();
-    let urls = old.members.iter().flat_map(|member| &member.member.peer_urls).filter(|url| !ours.contains(url));
-    match answers(urls.cloned()).await {
-        Some(url) => Err(Refusal::Left { url }.into()),
-        None => Ok(()),
-    }
 }
 
 /// Holds that nobody answers where the new members are to be reached.
