@@ -40,6 +40,11 @@ impl Control {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Says how many bytes from the front of the file have been read.
+    pub(super) fn passed(&self, done: u64) {
+        self.done.store(done, Ordering::Relaxed);
+    }
+
     /// Ends the reading: it returns with an error soon.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -70,7 +75,8 @@ impl Gate {
         drop(self.moved.wait_while(guard, behind).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn pass(&self, offset: u64) {
+    /// Says that everything before an offset has been read.
+    pub(super) fn pass(&self, offset: u64) {
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.passed.store(offset, Ordering::Release);
         drop(guard);
@@ -79,7 +85,7 @@ impl Gate {
 }
 
 /// Opens a gate for good when it goes, also when the thread ends otherwise than it should.
-struct Opening<'g>(&'g Gate);
+pub(super) struct Opening<'g>(pub(super) &'g Gate);
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
@@ -173,7 +179,7 @@ impl<'i> Front<'i> {
         let piece = buffer.get_mut(..size).unwrap_or_default();
         image.read_front(piece, offset)?;
         self.offset = offset.saturating_add(size as u64);
-        image.control().done.store(self.offset, Ordering::Relaxed);
+        image.control().passed(self.offset);
         Ok(piece)
     }
 }

@@ -1,60 +1,73 @@
-//! The copy of a file's data, byte by byte. The file is read once: what is summed is what is written.
+//! The copy of a file's data, byte by byte.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 
-use super::ahead::{Front, sum_of};
+use super::ahead::{Gate, Opening, sum_of};
 use super::bolt::Image;
 use super::problem::{FileFlaw, Place, Problem, Result};
 use super::trailer;
 
-/// How much is read, summed and written at a time, in bytes: what stays in the cache of a core.
+/// How much is summed at a time, in bytes: what stays in the cache of a core.
 const PIECE: usize = 256 << 10;
+/// How much the system copies at once, in bytes, before it is seen whether that is still wanted.
+const STRETCH: u64 = 4 << 20;
 /// After how many bytes the disk begins to write, beside the copy; left alone, the system would begin when all is there.
 const FLUSHED_EVERY: u64 = 32 << 20;
-/// How much the system copies at once, in bytes, before it is seen whether that is still wanted.
-const STRETCH: u64 = 64 << 20;
 
-/// Copies a file's data, and returns the SHA-256 of all that [`trailer::compare`] wants one of. One thread reads, sums and writes:
-/// to sum on another one costs more than the sum, since each byte has to go from one core's cache to the other's and back.
+/// Copies a file's data, and returns the SHA-256 of all that [`trailer::compare`] wants one of. The system copies them, and beside
+/// that the sum is taken out of the new file, so that what is summed is what was written.
 ///
 /// # Errors
 /// One of the files fails, or the reading was stopped.
-pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
+pub fn summed(image: &Image, to: &File, path: &Path) -> Result<[u8; 32]> {
     let failed = |error| Problem::new(Place::file(path), FileFlaw::Write(error));
-    let data = image.meta().length();
+    let gate = Gate::default();
     std::thread::scope(|scope| {
-        let (flush, flushing) = sync_channel::<()>(1);
-        let flusher = std::thread::Builder::new().name("flush".to_owned());
-        // An error is told once, and not again when all of the file is flushed.
-        let flusher = flusher.spawn_scoped(scope, move || flushing.iter().try_for_each(|()| to.sync_data()));
-        let flusher = flusher.map_err(failed)?;
-        let (mut sum, mut front, mut buffer) =
-            (Digest::new(&SHA256), Front::new(image, trailer::summed(image)), vec![0; PIECE]);
-        loop {
-            let start = front.offset();
-            let piece = front.read(&mut buffer)?;
-            if piece.is_empty() {
-                break;
-            }
-            sum.update(piece);
-            // Where the sum does not follow the data, it is not copied.
-            let wanted = usize::try_from(data.saturating_sub(start)).unwrap_or(usize::MAX).min(piece.len());
-            to.write_all(piece.get(..wanted).unwrap_or_default()).map_err(failed)?;
-            if start % FLUSHED_EVERY == 0 {
-                // One that is at it goes on with this too.
-                let _ = flush.try_send(());
-            }
-        }
-        drop(flush);
-        let broken = |_| failed(std::io::Error::other("the thread that flushes it broke off"));
-        flusher.join().map_err(broken)?.map_err(failed)?;
-        Ok(sum_of(sum))
+        let copier = std::thread::Builder::new().name("copy".to_owned());
+        let copying = || {
+            let _opening = Opening(&gate);
+            copied(image, to, path, &|offset| gate.pass(offset))
+        };
+        let copier = copier.spawn_scoped(scope, copying).map_err(failed)?;
+        let sum = sum(image, to, path, &gate);
+        let broken = |_| Err(failed(std::io::Error::other("the thread that copies it broke off")));
+        // What failed first is the reason for the other.
+        copier.join().unwrap_or_else(broken)?;
+        sum
     })
+}
+
+/// Takes the SHA-256 of a copy while it is made, and of what follows in the file that it is made of.
+fn sum(image: &Image, copy: &File, path: &Path, gate: &Gate) -> Result<[u8; 32]> {
+    let (data, end) = (image.meta().length(), trailer::summed(image));
+    let (mut sum, mut buffer, mut offset) = (Digest::new(&SHA256), vec![0; PIECE], 0);
+    while offset < end {
+        if image.control().is_stopped() {
+            return Err(Problem::new(image.place().at(offset), FileFlaw::Stopped));
+        }
+        let copied = offset < data;
+        let left = if copied { data.min(end) - offset } else { end - offset };
+        let size = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let piece = buffer.get_mut(..size).unwrap_or_default();
+        let next = offset + size as u64;
+        if copied {
+            gate.wait(next);
+            copy.read_exact_at(piece, offset)
+                .map_err(|error| Problem::new(Place::file(path), FileFlaw::Read(error)))?;
+        } else {
+            image.read_front(piece, offset)?;
+        }
+        sum.update(piece);
+        image.control().passed(next);
+        offset = next;
+    }
+    Ok(sum_of(sum))
 }
 
 /// Copies a file's data that was read before. The system does that by itself, and shares the data between both files where the file
@@ -62,23 +75,41 @@ pub fn summed(image: &Image, mut to: &File, path: &Path) -> Result<[u8; 32]> {
 ///
 /// # Errors
 /// One of the files fails, or the reading was stopped.
-pub fn plain(image: &Image, mut to: &File, path: &Path) -> Result<()> {
+pub fn plain(image: &Image, to: &File, path: &Path) -> Result<()> {
+    copied(image, to, path, &|_| ())
+}
+
+fn copied(image: &Image, mut to: &File, path: &Path, passed: &dyn Fn(u64)) -> Result<()> {
     let failed = |error| Problem::new(Place::file(path), FileFlaw::Write(error));
     let (mut from, data) = (image.front(), image.meta().length());
-    let mut offset = 0;
-    while offset < data {
-        if image.control().is_stopped() {
-            return Err(Problem::new(image.place().at(offset), FileFlaw::Stopped));
+    std::thread::scope(|scope| {
+        let (flush, flushing) = sync_channel::<()>(1);
+        let flusher = std::thread::Builder::new().name("flush".to_owned());
+        // An error is told once, and not again when all of the file is flushed.
+        let flusher = flusher.spawn_scoped(scope, move || flushing.iter().try_for_each(|()| to.sync_data()));
+        let flusher = flusher.map_err(failed)?;
+        from.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut offset = 0;
+        while offset < data {
+            if image.control().is_stopped() {
+                return Err(Problem::new(image.place().at(offset), FileFlaw::Stopped));
+            }
+            let length = STRETCH.min(data - offset);
+            let copied = std::io::copy(&mut from.take(length), &mut to).map_err(failed)?;
+            offset += copied;
+            if copied != length {
+                return Err(Problem::new(image.place().at(offset), FileFlaw::Changed));
+            }
+            passed(offset);
+            if offset % FLUSHED_EVERY == 0 {
+                // One that is at it goes on with this too.
+                let _ = flush.try_send(());
+            }
         }
-        let length = STRETCH.min(data - offset);
-        from.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        let copied = std::io::copy(&mut std::io::Read::take(&mut from, length), &mut to).map_err(failed)?;
-        if copied != length {
-            return Err(Problem::new(image.place().at(offset + copied), FileFlaw::Changed));
-        }
-        offset += length;
-    }
-    Ok(())
+        drop(flush);
+        let broken = |_| failed(std::io::Error::other("the thread that flushes it broke off"));
+        flusher.join().map_err(broken)?.map_err(failed)
+    })
 }
 
 #[cfg(test)]
@@ -96,7 +127,11 @@ mod tests {
         let source = on_disk(&fixture::snapshot(data.clone()));
         let image = Image::open(&source.path).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let new = |name: &str| (folder.path().join(name), File::create(folder.path().join(name)).unwrap());
+        let new = |name: &str| {
+            let path = folder.path().join(name);
+            let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+            (path, file)
+        };
         let ((summed_path, to), (plain_path, plain_to)) = (new("summed"), new("plain"));
         let sum = summed(&image, &to, &summed_path).unwrap();
         assert!(trailer::compare(&image, &sum).is_ok());
