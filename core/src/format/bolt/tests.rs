@@ -278,6 +278,8 @@ fn a_list_of_free_pages_is_checked() {
         fixture::finish(pages, root, Some(id))
     };
     let free = fixture::file(&sample()).len() as u64 / PAGE as u64;
+    let nowhere = fixture::finish(fixture::file(&sample()), free - 1, Some(999));
+    insta::assert_snapshot!(problems(&nowhere).concat(), @"page 0, byte 0: the list of free pages is damaged: it lies outside of the file");
     assert_eq!(problems(&list(&[free])), Vec::<String>::new());
     let told =
         [&[][..], &[free, free], &[5, free], &[free, 999]].map(|entries| format!("{:?}\n", problems(&list(entries))));

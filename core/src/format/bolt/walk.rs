@@ -228,7 +228,7 @@ impl<'w> Walk<'w> {
     fn load(&mut self, page: u64, from: Option<(u64, u16)>) -> Result<()> {
         let end = self.image.meta().pages;
         if !(2..end).contains(&page) {
-            let place = from.map_or_else(|| self.image.place(), |(page, element)| self.place(page, Some(element)));
+            let place = from.map_or_else(|| self.place(0, None), |(page, element)| self.place(page, Some(element)));
             return Err(Problem::new(place, Flaw::OutOfRange { page, end }));
         }
         if self.image.control().is_stopped() {
