@@ -24,7 +24,7 @@ use crate::id::MemberId;
 /// The largest file that is read; it has a few kB for each member, and more only where the old store was used.
 const LARGEST: u64 = 64 << 20;
 /// How many members raft may have; etcd has seven at most.
-const MOST_VOTERS: usize = 1000;
+const MOST_VOTERS: usize = 100;
 
 /// Damage to a `.snap` file.
 #[derive(Debug, thiserror::Error)]

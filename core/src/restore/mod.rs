@@ -14,7 +14,7 @@ mod error;
 mod raft;
 mod site;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod url;
 
 use std::fs::File;

@@ -43,7 +43,7 @@ fn snapshot(keys: i64) -> OnDisk {
     on_disk(&fixture::snapshot(fixture::file(&buckets(keys))))
 }
 
-fn spec(data_dir: &Path) -> Spec {
+pub(crate) fn spec(data_dir: &Path) -> Spec {
     let url = "http://localhost:2380".to_owned();
     Spec {
         name: "default".to_owned(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::changes;
 use super::meta::{self, Meta};
 use super::out::Out;
+use super::page::{u32_at, u64_at};
 use super::tree::Tree;
 
 /// Rows of a bucket: keys and values, in order.
@@ -44,5 +45,27 @@ pub(crate) fn finish(mut pages: Vec<u8>, root: u64, freelist: Option<u64>) -> Ve
 pub(crate) fn snapshot(mut file: Vec<u8>) -> Vec<u8> {
     let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &file);
     file.extend(sum.as_ref());
+    file
+}
+
+/// Makes the sums of a file right again: those of its meta pages, which then also count no more pages than there are, and the SHA-256
+/// at its end, if there is one.
+pub(crate) fn repaired(mut file: Vec<u8>) -> Vec<u8> {
+    let size = u32_at(&file, 24).filter(|size| size.is_power_of_two() && meta::PAGE_SIZES.contains(size));
+    let size = size.unwrap_or(PAGE as u32) as usize;
+    let has_sum = file.len() % 512 == 32;
+    let end = if has_sum { file.len() - 32 } else { file.len() };
+    for start in [0, size] {
+        if let Some(page) = file.get_mut(start..start + meta::META_END) {
+            let pages = u64_at(page, 56).unwrap_or(0).min((end / size) as u64);
+            page[56..64].copy_from_slice(&pages.to_le_bytes());
+            let sum = meta::fnv(&page[16..72]);
+            page[72..].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+    if has_sum {
+        file.truncate(end);
+        file = snapshot(file);
+    }
     file
 }

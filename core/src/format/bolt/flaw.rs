@@ -97,6 +97,9 @@ pub enum Flaw {
         /// The length of the value.
         value: u32,
     },
+    /// Keys and values share bytes.
+    #[error("its key and value share bytes with others: the page has no room for all of them")]
+    Overlap,
     /// An empty key, or one that is too long.
     #[error("its key has {length} bytes; bolt allows 1 to 32768")]
     KeyLength {
@@ -130,6 +133,14 @@ pub enum Flaw {
     /// The list of free pages cannot be read.
     #[error("the list of free pages is damaged: {0}")]
     Freelist(&'static str),
+    /// A page outside of the file is listed as free.
+    #[error("it lists page {page} as free, and pages reach from 2 to below {end}")]
+    FreeOutOfRange {
+        /// The page.
+        page: u64,
+        /// The number of pages.
+        end: u64,
+    },
     /// A page is listed as free twice.
     #[error("it is listed as free twice")]
     FreeTwice,
@@ -150,7 +161,9 @@ impl Flaw {
             Flaw::BigEndian => "big_endian",
             Flaw::Truncated { .. } => "truncated",
             Flaw::TooManyPages { .. } | Flaw::TooLarge { .. } => "too_large",
-            Flaw::Freelist(_) | Flaw::FreeTwice | Flaw::FreeAndUsed | Flaw::Lost => "freelist_damaged",
+            Flaw::Freelist(_) | Flaw::FreeOutOfRange { .. } | Flaw::FreeTwice | Flaw::FreeAndUsed | Flaw::Lost => {
+                "freelist_damaged"
+            }
             Flaw::NotABucket(_) | Flaw::Nested | Flaw::TooManyBuckets(_) => "foreign_data",
             Flaw::Order | Flaw::BelowBranch | Flaw::AboveBranch => "key_order",
             _ => "page_damaged",
@@ -163,7 +176,7 @@ impl Flaw {
                 Some("name a file that `snapshot save` or `etcdctl snapshot save` wrote, or a member's `db`")
             }
             Flaw::Truncated { .. } => Some("the file was not written or copied to its end; use another backup"),
-            Flaw::Freelist(_) | Flaw::FreeTwice | Flaw::FreeAndUsed | Flaw::Lost => {
+            Flaw::Freelist(_) | Flaw::FreeOutOfRange { .. } | Flaw::FreeTwice | Flaw::FreeAndUsed | Flaw::Lost => {
                 Some("the data is whole; writing the file anew cures it")
             }
             _ => None,

@@ -29,7 +29,7 @@ pub fn check_freelist(image: &Image, used: &Pages, mut problem: impl FnMut(Probl
     let (Some(page), end) = (image.meta().freelist, image.meta().pages) else { return Ok(()) };
     let at = |page: u64, flaw: Flaw| Problem::new(image.page_place(page), flaw);
     if !(2..end).contains(&page) {
-        return problem(Problem::new(image.place(), Flaw::OutOfRange { page, end }));
+        return problem(at(image.metas().page, Flaw::Freelist("it lies outside of the file")));
     }
     let (entries, own) = match head(image, page)? {
         Ok(head) => head,
@@ -38,7 +38,7 @@ pub fn check_freelist(image: &Image, used: &Pages, mut problem: impl FnMut(Probl
     let mut free = Pages::new(end);
     read_entries(image, page, entries, |entry| {
         if !(2..end).contains(&entry) {
-            problem(at(page, Flaw::OutOfRange { page: entry, end }))
+            problem(at(page, Flaw::FreeOutOfRange { page: entry, end }))
         } else if !free.insert(entry) {
             problem(at(entry, Flaw::FreeTwice))
         } else if used.contains(entry) || own.contains(&entry) {

@@ -89,6 +89,24 @@ impl BranchElement {
     }
 }
 
+/// How many bytes of a page are left for keys and values. bolt writes those of one element behind those of another, so that each
+/// byte belongs to one of them; if elements could share bytes, a page of a few megabytes would have rows of hundreds of gigabytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room(usize);
+
+impl Room {
+    /// All that lies behind the elements of a page.
+    pub(super) fn of(page: &[u8], count: u16) -> Self {
+        Room(page.len().saturating_sub(start(count)))
+    }
+
+    /// Takes the room of an element's key and value.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Flaw> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Flaw::Overlap)?;
+        Ok(())
+    }
+}
+
 /// Returns where an element begins.
 fn start(index: u16) -> usize {
     HEADER + usize::from(index) * ELEMENT
@@ -161,5 +179,13 @@ mod tests {
         assert!(matches!(LeafElement::read(&page([0, 16, 1, 1]), 3), Err(Flaw::TooManyElements { .. })));
         let header = Header { id: 2, flags: LEAF, count: 3, overflow: 0 };
         assert!(header.fits(64).is_ok() && header.fits(63).is_err());
+    }
+
+    #[test]
+    fn elements_share_a_page_and_none_of_its_bytes() {
+        let page = page([0, 16, 3, 5]);
+        let mut room = Room::of(&page, 1);
+        assert!(room.take(30).is_ok() && room.take(3).is_err() && room.take(2).is_ok());
+        assert!(Room::of(&page, 9).take(1).is_err());
     }
 }

@@ -19,7 +19,7 @@ use super::draft::Draft;
 use super::flaw::Flaw;
 use super::image::Image;
 use super::out::Out;
-use super::page::{BRANCH, BranchElement, Header, LeafElement};
+use super::page::{BRANCH, BranchElement, Header, LeafElement, Room};
 use super::tree::{Child, Tree, branch, last_branches};
 use super::walk::{MOST_LEVELS, extent};
 use crate::format::problem::{Problem, Result};
@@ -141,8 +141,10 @@ impl Edge {
     }
 
     fn copy_leaf<W: Write + Seek>(&self, image: &Image, draft: &mut Draft, out: &Out<W>) -> Result<()> {
+        let mut room = Room::of(&self.leaf, self.header.count);
         for index in 0..self.header.count {
             let row = LeafElement::read(&self.leaf, index).map_err(|flaw| self.wrong(image, flaw))?;
+            room.take(row.value.end - row.key.start).map_err(|flaw| self.wrong(image, flaw))?;
             let bytes = |range| self.leaf.get(range).unwrap_or_default();
             draft.put(bytes(row.key), bytes(row.value), row.is_bucket).map_err(|error| out.failed(error))?;
         }
@@ -176,7 +178,11 @@ fn read_page(image: &Image, page: u64, wrong: &impl Fn(Flaw) -> Problem) -> Resu
 }
 
 fn children(bytes: &[u8], header: Header) -> std::result::Result<Vec<Child>, Flaw> {
-    let read = |index| BranchElement::read(bytes, index);
-    let child = |element: BranchElement| (bytes.get(element.key).unwrap_or_default().into(), element.child);
-    (0..header.count).map(|index| read(index).map(child)).collect()
+    let mut room = Room::of(bytes, header.count);
+    let mut child = |index| {
+        let element = BranchElement::read(bytes, index)?;
+        room.take(element.key.len())?;
+        Ok((bytes.get(element.key).unwrap_or_default().into(), element.child))
+    };
+    (0..header.count).map(&mut child).collect()
 }

@@ -189,6 +189,68 @@ fn every_kind_of_damage_has_its_place_and_its_words() {
     "#);
 }
 
+/// Makes a page of so many elements with keys in order, which all reach to its end, and has a bucket begin with it.
+fn overlapping(kind: u8, count: usize, longest: usize) -> Vec<u8> {
+    let pages = (16 + count * 17 + longest).div_ceil(PAGE);
+    let mut page = vec![b'k'; pages * PAGE];
+    page[..8].copy_from_slice(&2_u64.to_le_bytes());
+    page[8..10].copy_from_slice(&[kind, 0]);
+    page[10..12].copy_from_slice(&(count as u16).to_le_bytes());
+    page[12..16].copy_from_slice(&(pages as u32 - 1).to_le_bytes());
+    // Each key is one byte longer than the one before.
+    for index in 0..count {
+        let start = page.len() - longest;
+        let (at, length) = (16 + index * 16, longest - count + index);
+        let position = (start - at) as u32;
+        let words = match kind {
+            1 => [position, length as u32, 3 + index as u32, 0],
+            _ => [0, position, index as u32 + 1, (longest - index - 1) as u32],
+        };
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        page[at..at + 16].copy_from_slice(&bytes);
+    }
+    let root = 2 + pages as u64;
+    let mut buckets = vec![0; PAGE];
+    buckets[..8].copy_from_slice(&root.to_le_bytes());
+    buckets[8..12].copy_from_slice(&[2, 0, 1, 0]);
+    let words: [u32; 4] = [1, 16, 3, 16];
+    let element: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let entry = [&element[..], b"key", &2_u64.to_le_bytes(), &[0; 8]].concat();
+    buckets[16..16 + entry.len()].copy_from_slice(&entry);
+    fixture::finish([vec![0; 2 * PAGE], page, buckets].concat(), root, None)
+}
+
+#[test]
+fn a_page_is_no_larger_than_its_bytes() {
+    let mut told = Vec::new();
+    for (what, kind) in [("leaf", 2), ("branch", 1)] {
+        let file = on_disk(&overlapping(kind, 600, 4000));
+        let image = Image::open(&file.path).unwrap();
+        let mut found = Found::default();
+        survey(&image, None, &mut found).unwrap();
+        let bytes: usize = found.rows.iter().map(|(_, key, value)| key.len() + value.len()).sum();
+        assert!(bytes as u64 <= image.length(), "{bytes}");
+        let shared: Vec<_> = found.problems.iter().filter(|problem| problem.contains("share bytes")).collect();
+        assert!(shared.len() > 500, "{}", shared.len());
+        told.push(format!("{what}: {}", shared[0]));
+        // Of branches, a restore keeps the keys of all children.
+        let bucket = image.bucket(b"key").unwrap().unwrap();
+        let edge = Edge::of(&image, &bucket).map_err(|problem| problem.flaw().to_string());
+        told.push(format!("  in a restore: {:?}", edge.map(|_| ())));
+    }
+    let mut file = overlapping(2, 1, 10);
+    let root = file.len() - PAGE + 35;
+    file[root] = 99;
+    told.push(format!("no page: {}", problems(&file).concat()));
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    leaf: bucket key, page 2, element 1, byte 2048: its key and value share bytes with others: the page has no room for all of them
+      in a restore: Ok(())
+    branch: bucket key, page 2, element 1, byte 2048: its key and value share bytes with others: the page has no room for all of them
+      in a restore: Err("its key and value share bytes with others: the page has no room for all of them")
+    no page: bucket key: it refers to page 99, and pages reach from 2 to below 4
+    "#);
+}
+
 #[test]
 fn what_is_no_database_is_named() {
     let good = fixture::file(&sample());
@@ -228,6 +290,8 @@ fn a_list_of_free_pages_is_checked() {
         fixture::finish(pages, root, Some(id))
     };
     let free = fixture::file(&sample()).len() as u64 / PAGE as u64;
+    let nowhere = fixture::finish(fixture::file(&sample()), free - 1, Some(999));
+    insta::assert_snapshot!(problems(&nowhere).concat(), @"page 0, byte 0: the list of free pages is damaged: it lies outside of the file");
     assert_eq!(problems(&list(&[free])), Vec::<String>::new());
     let told =
         [&[][..], &[free, free], &[5, free], &[free, 999]].map(|entries| format!("{:?}\n", problems(&list(entries))));
@@ -235,7 +299,7 @@ fn a_list_of_free_pages_is_checked() {
     ["page 40, byte 40960: it is neither listed as free nor part of the tree"]
     ["page 40, byte 40960: it is listed as free twice"]
     ["page 5, byte 5120: it is listed as free, and belongs to the tree"]
-    ["page 41, byte 41984: it refers to page 999, and pages reach from 2 to below 42"]
+    ["page 41, byte 41984: it lists page 999 as free, and pages reach from 2 to below 42"]
     "#);
 }
 

@@ -8,7 +8,7 @@ use super::bits::Pages;
 use super::bucket::{BUCKET_HEADER, Bucket, Root};
 use super::flaw::Flaw;
 use super::image::Image;
-use super::page::{BRANCH, BranchElement, Header, LEAF, LeafElement};
+use super::page::{BRANCH, BranchElement, Header, LEAF, LeafElement, Room};
 use super::survey::Shape;
 use super::window::{LARGEST_PAGE, Window};
 use crate::format::ahead::Gate;
@@ -60,6 +60,7 @@ struct Level {
     bytes: Vec<u8>,
     count: u16,
     next: u16,
+    room: Room,
     upper: Option<Box<[u8]>>,
 }
 
@@ -69,6 +70,7 @@ struct Leaf {
     span: Range<usize>,
     count: u16,
     next: u16,
+    room: Room,
     last: Option<Range<usize>>,
 }
 
@@ -89,7 +91,8 @@ impl<'w> Walk<'w> {
             Root::Page(page) => walk.root = Some(*page),
             Root::Inline(bytes) => {
                 let count = Header::read(bytes).map_or(0, |header| header.count);
-                walk.leaf = Some(Leaf { page: 0, span: 0..bytes.len(), count, next: 0, last: None });
+                let room = Room::of(bytes, count);
+                walk.leaf = Some(Leaf { page: 0, span: 0..bytes.len(), count, next: 0, room, last: None });
                 walk.inline = Some(bytes.clone());
                 walk.inline_at = bucket.at.saturating_add(BUCKET_HEADER as u64);
                 walk.shape.depth = 1;
@@ -144,11 +147,14 @@ impl<'w> Walk<'w> {
                     let (page, element) = (leaf.page, leaf.next);
                     leaf.next += 1;
                     let found = self.element(element).map_err(|flaw| self.problem(page, Some(element), flaw))?;
+                    let bytes = found.value.end - found.key.start;
                     if let Some(leaf) = &mut self.leaf {
+                        let taken = leaf.room.take(bytes);
                         leaf.last = Some(found.key.clone());
+                        taken.map_err(|flaw| self.problem(page, Some(element), flaw))?;
                     }
                     self.shape.rows += 1;
-                    self.shape.bytes += (found.value.end - found.key.start) as u64;
+                    self.shape.bytes += bytes as u64;
                     return Ok(Some((page, element, found)));
                 }
                 _ => self.leaf = None,
@@ -197,9 +203,10 @@ impl<'w> Walk<'w> {
 
     /// Reads an element of the lowest branch, checks that its key is in order, and sets the bounds for the page below it.
     fn child(&mut self, index: u16) -> Result<u64, Flaw> {
-        let Some(level) = self.levels.last() else { return Err(Flaw::EmptyBranch) };
-        let key_of = |element: &BranchElement| level.bytes.get(element.key.clone()).unwrap_or_default();
+        let Some(level) = self.levels.last_mut() else { return Err(Flaw::EmptyBranch) };
         let element = BranchElement::read(&level.bytes, index)?;
+        level.room.take(element.key.len())?;
+        let key_of = |element: &BranchElement| level.bytes.get(element.key.clone()).unwrap_or_default();
         let key = key_of(&element);
         let before = index.checked_sub(1).map(|before| BranchElement::read(&level.bytes, before));
         if before.and_then(Result::ok).is_some_and(|before| key <= key_of(&before)) {
@@ -221,7 +228,7 @@ impl<'w> Walk<'w> {
     fn load(&mut self, page: u64, from: Option<(u64, u16)>) -> Result<()> {
         let end = self.image.meta().pages;
         if !(2..end).contains(&page) {
-            let place = from.map_or_else(|| self.image.place(), |(page, element)| self.place(page, Some(element)));
+            let place = from.map_or_else(|| self.place(0, None), |(page, element)| self.place(page, Some(element)));
             return Err(Problem::new(place, Flaw::OutOfRange { page, end }));
         }
         if self.image.control().is_stopped() {
@@ -246,7 +253,8 @@ impl<'w> Walk<'w> {
             let span = self.leaves.load(self.image, gate, offset, bytes)?;
             self.leaf_depth = Some(depth);
             self.shape.leaf_pages += 1;
-            self.leaf = Some(Leaf { page, span, count: header.count, next: 0, last: None });
+            let room = Room::of(self.leaves.bytes().get(span.clone()).unwrap_or_default(), header.count);
+            self.leaf = Some(Leaf { page, span, count: header.count, next: 0, room, last: None });
         } else {
             let bytes = self.read(is_leaf, offset, bytes, <[u8]>::to_vec)?;
             self.shape.branch_pages += 1;
@@ -254,8 +262,8 @@ impl<'w> Walk<'w> {
             if first.is_some_and(|first| first < self.bounds.lower.as_slice()) {
                 return Err(self.problem(page, Some(0), Flaw::BelowBranch));
             }
-            let upper = self.bounds.upper.clone();
-            self.levels.push(Level { page, bytes, count: header.count, next: 0, upper });
+            let (room, upper) = (Room::of(&bytes, header.count), self.bounds.upper.clone());
+            self.levels.push(Level { page, bytes, count: header.count, next: 0, room, upper });
         }
         Ok(())
     }

@@ -79,6 +79,16 @@ impl Access {
     }
 }
 
+/// Returns how much memory the roles of a user or the permissions of a role take, beside their own bytes.
+pub(super) fn lists(bucket: &[u8], value: &[u8]) -> usize {
+    let (number, size) = match bucket {
+        b"authUsers" => (3, size_of::<String>()),
+        _ => (2, size_of::<Permission>()),
+    };
+    let listed = fields(value).filter(|field| field.is_ok_and(|field| field.number == number));
+    listed.count().saturating_mul(size)
+}
+
 impl User {
     pub(super) fn read(key: &[u8], value: &[u8]) -> Result<Self, Flaw> {
         let mut user = User::default();

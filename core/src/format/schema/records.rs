@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::alarm;
 use super::applied::Applied;
-use super::auth::{Role, User};
+use super::auth::{self, Role, User};
 use super::flaw::{Flaw, json, member_key, number, text};
 use super::lease::Lease;
 use super::member;
@@ -15,7 +15,7 @@ use crate::id::MemberId;
 use crate::member::Member;
 use crate::rpc::Alarm;
 
-/// How many bytes of records are kept: hundred thousand users take less.
+/// How many bytes of records are kept, and of the lists in them: hundred thousand users take less.
 pub const MOST: usize = 16 << 20;
 
 /// The records of a file, except leases, which are only counted.
@@ -68,7 +68,12 @@ impl Records {
             self.leases += 1;
             return Ok(());
         }
-        self.taken = self.taken.saturating_add(key.len()).saturating_add(value.len());
+        // What takes two bytes in a row may take fifty as part of a list.
+        let lists = match bucket {
+            b"authUsers" | b"authRoles" => auth::lists(bucket, value),
+            _ => value.iter().filter(|byte| **byte == b',').count().saturating_mul(size_of::<String>()),
+        };
+        self.taken = self.taken.saturating_add(key.len()).saturating_add(value.len()).saturating_add(lists);
         if self.taken > MOST {
             return Err(Flaw::TooMany(MOST));
         }

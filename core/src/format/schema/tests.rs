@@ -147,7 +147,7 @@ fn records_are_read() {
             },
         ],
         leases: 0,
-        taken: 539,
+        taken: 867,
     }
     "#);
 }
@@ -217,4 +217,20 @@ fn records_are_bounded() {
     let name = vec![b'u'; 1 << 20];
     let taken = (0..20).take_while(|_| records.row(b"other", &name, b"").is_ok()).count();
     assert_eq!((taken, BUCKET, MemberId(1).to_string()), (16, &b"key"[..], "1".to_owned()));
+}
+
+#[test]
+fn a_list_in_a_row_counts_with_the_memory_that_it_takes() {
+    let many = |head: &[u8], item: &[u8], tail: &[u8]| [head, &item.repeat(1 << 20), tail].concat();
+    let rows = [
+        (b"authUsers".as_slice(), many(b"\x0a\x01r", b"\x1a\x00", b"")),
+        (b"authRoles", many(b"\x0a\x01r", b"\x12\x00", b"")),
+        (b"members", many(br#"{"id":2,"peerURLs":["#, br#""","#, br#"""]}"#)),
+        (b"meta", many(br#"{"voters":["#, b"1,", b"1]}")),
+    ];
+    for (bucket, value) in rows {
+        let key = if bucket == b"meta" { &b"confState"[..] } else { b"r" };
+        let refused = Records::default().row(bucket, key, &value).unwrap_err();
+        assert!(matches!(refused, Flaw::TooMany(_)), "{refused}");
+    }
 }

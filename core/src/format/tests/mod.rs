@@ -1,5 +1,6 @@
 //! Whole snapshots: the figures, the check, and what both refuse.
 
+pub(crate) mod corpus;
 pub(crate) mod model;
 mod words;
 

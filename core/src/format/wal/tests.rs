@@ -61,6 +61,26 @@ pub(crate) fn two_files() -> (Vec<u8>, Vec<u8>, Vec<usize>) {
     (first, second, kinds)
 }
 
+/// Writes the records of a file anew, as far as they can be read, so that all of its checksums are right. Returns the file, and where
+/// its last record begins that can be the first of a file.
+pub(crate) fn repaired(file: &[u8]) -> (Vec<u8>, usize) {
+    let (mut writer, mut rest, mut written, mut head) = (Writer::default(), file, Vec::new(), 0);
+    while let Some((frame, after)) = rest.split_first_chunk::<{ super::frame::FRAME }>() {
+        let Some(frame) = super::frame::Frame::read(*frame) else { break };
+        let record = usize::try_from(frame.length).ok().and_then(|length| after.get(..length));
+        let Some(raw) = record.and_then(|record| super::frame::Raw::read(record).ok()) else { break };
+        if raw.kind == 4 {
+            head = written.len();
+        }
+        writer.record(raw.kind, (raw.kind != 4).then_some(raw.data));
+        written.extend(writer.take());
+        let next = usize::try_from(frame.length + frame.padding).unwrap_or(usize::MAX);
+        rest = after.get(next..).unwrap_or_default();
+    }
+    written.extend(rest);
+    (written, head)
+}
+
 fn read(folder: &Path, files: &[(&str, &[u8])]) -> Result<Summary, Problem> {
     for (name, bytes) in files {
         std::fs::write(folder.join(name), bytes).unwrap();

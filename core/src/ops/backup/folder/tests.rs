@@ -200,3 +200,19 @@ fn names_are_read_as_they_are_written() {
         assert_eq!(read(other), None, "{other}");
     }
 }
+
+#[test]
+fn no_file_of_the_fuzz_corpus_is_too_much_for_a_reader_of_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("abc.db");
+    let mut notes = 0;
+    for (name, bytes) in crate::format::tests::corpus::files() {
+        std::fs::write(note_of(&path), bytes).unwrap();
+        if let Ok(read) = note::read(&path) {
+            note::write(&path, &read).unwrap();
+            assert_eq!(note::read(&path).unwrap(), read, "{name}");
+            notes += 1;
+        }
+    }
+    assert!(notes > 0);
+}
