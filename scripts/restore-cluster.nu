@@ -5,7 +5,7 @@
 # When: the quorum is gone for good, or the data are. A single member that is down is a case for recover-member; a cluster that still
 #   serves is left alone unless --allow cluster_serves says so, because all that was written since the backup is lost.
 # Needs: the plugin, and a profile that says under `hosts` how the members' machines are reached.
-# What was interrupted is gone on with by the same call with the token that it printed. Rehearse it before with drill.nu.
+# What was interrupted is gone on with by the same call with the token that the error names. Rehearse it before with drill.nu.
 
 def main [
     backup: path # A snapshot (a file that ends in .db), or a folder of backups, of which the newest sound one is taken.
@@ -13,7 +13,9 @@ def main [
     --token: string # The token of a restore that was interrupted.
     --allow: string # What to do in spite of a doubt: cluster_serves, member_answers.
     --profile: string # The profile to use.
-    --dry-run # Show what would be done, and change nothing.
+    --target-version: string # The etcd that is to start with it, such as 3.6, where it is another one than the backup is of.
+    --scrub-alarms # Leave the alarms of the backup out.
+    --dry-run # Look at everything, show what would be done, and change nothing.
 ]: nothing -> nothing {
     if $profile != null { $env.ETCDSH_PROFILE = $profile }
     let file = if ($backup | str ends-with .db) { $backup } else {
@@ -26,7 +28,10 @@ def main [
         $sound.0.path
     }
     let allowed = if $allow == null { [] } else { $allow | split row "," }
-    let plan = etcd snapshot restore plan $file --hosts=(not $dry_run) --initial-cluster-token $token --allow $allowed
+    let plan = (
+        etcd snapshot restore plan $file --hosts --dry-run=$dry_run --initial-cluster-token $token --allow $allowed
+            --target-version $target_version --scrub-alarms=$scrub_alarms
+    )
     print $"revision ($plan.snapshot_revision), raised by ($plan.bump_revision)"
     for member in $plan.members {
         let aside = if $member.data_dir_aside == null { "" } else { $", old data in ($member.data_dir_aside)" }

@@ -141,10 +141,54 @@ pub(crate) fn older_than(places: &Places, view: &ClusterView, age: Duration) -> 
     known.into_iter().rev().find(|beacon| beacon.time <= until).map(|beacon| Revision(beacon.revision))
 }
 
-/// Returns the newest revision that was ever written down of a cluster, and when.
-pub(crate) fn newest(places: &Places, cluster: ClusterId) -> Option<(Timestamp, Revision)> {
-    let newest = read(&path(places, cluster)).into_iter().max_by_key(|beacon| beacon.revision)?;
-    Some((Timestamp(newest.time), Revision(newest.revision)))
+/// Returns the newest revision that was ever written down of some clusters, or of those that were made of them here, and when. What
+/// another one was made of is named as in [`note_heir`].
+pub(crate) fn newest(places: &Places, of: Vec<String>) -> Option<(Timestamp, Revision)> {
+    let (mut left, mut met, mut newest) = (of, Vec::new(), None);
+    while let Some(of) = left.pop() {
+        if met.contains(&of) {
+            continue;
+        }
+        let cluster = of.parse::<ClusterId>().ok();
+        let own = cluster.map(|cluster| read(&path(places, cluster))).unwrap_or_default();
+        let heirs = heirs(places, &of);
+        let known = own.iter().map(|beacon| (beacon.revision, beacon.time));
+        newest = known.chain(heirs.iter().map(|(_, revision, time)| (*revision, *time))).chain(newest).max();
+        left.extend(heirs.into_iter().map(|(heir, ..)| heir));
+        met.push(of);
+    }
+    newest.map(|(revision, time)| (Timestamp(time), Revision(revision)))
+}
+
+/// Writes down that a cluster was made out of a snapshot, named by its SHA-256, or of the data of another cluster, named by its id, and
+/// with which revision it begins: its clients may be those of the other, and if it is lost too, the next one has to begin above it.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn note_heir(places: &Places, of: &str, heir: ClusterId, revision: Revision) -> std::io::Result<()> {
+    let path = heirs_path(places, of);
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+    file.write_all(format!("{} {revision} {heir}\n", rfc3339(Timestamp::now().0)).as_bytes())?;
+    file.sync_all()
+}
+
+fn heirs_path(places: &Places, of: &str) -> PathBuf {
+    places.state.join("beacons").join(format!("{of}.heirs.txt"))
+}
+
+/// Reads what clusters were made of something: the id, the revision that it begins with, and when it was made.
+fn heirs(places: &Places, of: &str) -> Vec<(String, i64, i64)> {
+    let text = std::fs::read_to_string(heirs_path(places, of)).unwrap_or_default();
+    let heir = |line: &str| {
+        let mut words = line.split(' ');
+        let time = parse_time(&Value::from(words.next()?))?;
+        let revision = words.next()?.parse().ok()?;
+        Some((words.next()?.parse::<ClusterId>().ok()?.to_string(), revision, time))
+    };
+    text.lines().filter_map(heir).collect()
 }
 
 #[cfg(test)]
@@ -187,6 +231,24 @@ mod tests {
     fn line(hours: i64, revision: i64, ran: Option<(&str, i64)>) -> String {
         let ran = ran.map(|(boot, hours)| (boot.to_owned(), hours * HOUR));
         Beacon { time: at(hours), revision, term: 2, ran }.line()
+    }
+
+    #[test]
+    fn what_was_made_of_a_cluster_counts_as_that_cluster() {
+        let home = tempfile::tempdir().unwrap();
+        let places = Places::from_env(home.path().to_owned(), |_| None);
+        let newest =
+            |of: &[&str]| newest(&places, of.iter().map(|of| (*of).to_owned()).collect()).map(|(_, rev)| rev.0);
+        assert_eq!(newest(&["abc", "5ad"]), None);
+        note(&places, &view(50, 2));
+        assert_eq!((newest(&["abc"]), newest(&["5ad"])), (Some(50), None));
+        let heir = |of, heir, revision| note_heir(&places, of, ClusterId(heir), Revision(revision)).unwrap();
+        heir("abc", 0xd, 1000);
+        heir("5ad", 0xd, 900);
+        // Two that are made of each other end too.
+        heir("d", 0xe, 4000);
+        heir("e", 0xabc, 20);
+        assert_eq!((newest(&["abc"]), newest(&["5ad"]), newest(&["f", "d"])), (Some(4000), Some(4000), Some(4000)));
     }
 
     #[test]

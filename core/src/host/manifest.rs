@@ -84,6 +84,14 @@ pub(super) fn value<'m>(manifest: &'m str, flag: &str) -> Option<&'m str> {
     flags_of(manifest).find(|line| line.flag == flag)?.value
 }
 
+/// Returns the version in the tag of etcd's image, such as 3.6.16 of `registry.k8s.io/etcd:3.6.16-0`.
+pub(super) fn image_version(manifest: &str) -> Option<&str> {
+    let images = manifest.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("image:"));
+    let tag = images.filter_map(|image| image.trim().trim_matches(['"', '\'']).rsplit_once("etcd:")).next()?.1;
+    let tag = tag.trim_start_matches('v').split(['-', '@', '_']).next()?;
+    crate::version::Version::parse(tag).map(|_| tag)
+}
+
 /// Says why a start configuration cannot be written into a manifest, if it cannot.
 pub(super) fn unfit(manifest: &str) -> Option<String> {
     if let Some(line) = flags_of(manifest).find(|line| line.flag == flags::CONFIG_FILE) {

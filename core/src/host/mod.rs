@@ -186,6 +186,18 @@ impl Host {
         }
     }
 
+    /// Returns the version of the member's etcd, where the host tells it without starting anything.
+    ///
+    /// # Errors
+    /// The host cannot be asked.
+    pub async fn etcd_version(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        match &self.driver {
+            Driver::Sandbox(driver) => driver.etcd_version(),
+            Driver::Systemd(driver) => driver.etcd_version(ctx).await,
+            Driver::StaticPod(driver) => driver.etcd_version(ctx).await,
+        }
+    }
+
     /// Holds that a start configuration will reach the member, as far as that can be seen before anything is stopped. The
     /// configuration need not be known yet.
     ///

@@ -43,6 +43,10 @@ impl Driver {
         Ok((process, data::read(&member.data_dir(), None)))
     }
 
+    pub(super) fn etcd_version(&self) -> Result<Option<String>> {
+        Ok(self.known()?.map(|member| member.row()).transpose()?.map(|row| row.version))
+    }
+
     pub(super) fn process_id(&self) -> Result<Option<String>> {
         let row = self.known()?.map(|member| member.row()).transpose()?;
         Ok(row.and_then(|row| row.pid).map(|pid| pid.to_string()))

@@ -60,6 +60,11 @@ impl Driver {
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
     }
 
+    /// Reads the tag of the image.
+    pub(super) async fn etcd_version(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(manifest::image_version(&self.text(ctx).await?).map(str::to_owned))
+    }
+
     pub(super) async fn process_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         Ok(self.seen(ctx).await?.process.map(|found| found.pid))
     }

@@ -98,6 +98,16 @@ impl Driver {
         Ok((process, self.dirs.read(ctx, &self.machine).await?))
     }
 
+    /// Asks the program itself, if it is etcd: what else may stand there might start something.
+    pub(super) async fn etcd_version(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let seen = self.seen(ctx).await?;
+        let Some(program) = seen.command_line().first().copied().filter(|program| program.ends_with("/etcd")) else {
+            return Ok(None);
+        };
+        let done = self.machine.ask(ctx, &[program, "--version"]).await?;
+        Ok(version_in(&done.text()))
+    }
+
     pub(super) async fn process_id(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         match self.seen(ctx).await?.pid() {
             "" => Ok(self.dirs.found(ctx, &self.machine).await?.map(|found| found.pid)),
@@ -319,6 +329,11 @@ fn told(seen: &Seen, texts: &[(String, String)]) -> Told {
         };
         flags::value(&line, flag).map(str::to_owned).or_else(|| texts.iter().rev().find_map(in_text))
     })
+}
+
+/// Reads what `etcd --version` says.
+fn version_in(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("etcd Version: ")).map(|version| version.trim().to_owned())
 }
 
 #[cfg(test)]

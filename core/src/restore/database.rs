@@ -24,6 +24,9 @@ use crate::version::Version;
 /// The newest version before which no version was written into the database.
 const UNMARKED: Version = Version::new(3, 5, 0);
 
+/// The highest revision that a store may begin with: one that cannot count on ends etcd with a panic.
+const HIGHEST: i64 = i64::MAX - 1_000_000_000_000;
+
 /// What is different, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Difference {
@@ -97,7 +100,7 @@ pub(super) fn difference(image: &Image, cluster: &NewCluster, spec: &Spec) -> Re
 /// store when that row was compacted away; here it is the revision.
 fn bumped(revision: i64, bump: u64) -> Result<i64, RestoreError> {
     let above = i64::try_from(bump).ok().and_then(|bump| revision.checked_add(bump));
-    above.ok_or(RestoreError::BumpTooHigh { revision, bump })
+    above.filter(|above| *above <= HIGHEST).ok_or(RestoreError::BumpTooHigh { revision, bump })
 }
 
 /// Returns the revision of the newest row of the store.

@@ -34,7 +34,7 @@ pub enum RestoreError {
         path: PathBuf,
     },
     /// The revision would be higher than any.
-    #[error("revision {revision} cannot be raised by {bump}: no revision is so high")]
+    #[error("revision {revision} cannot be raised by {bump}: a store that begins so high has no room left")]
     BumpTooHigh {
         /// The revision.
         revision: i64,

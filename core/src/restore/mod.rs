@@ -164,6 +164,16 @@ pub fn restore(image: &Image, spec: &Spec) -> Result<Restored> {
     })
 }
 
+/// Holds that a folder's disk has room for the data dirs of so many members with a database of this size.
+///
+/// # Errors
+/// It has not.
+pub(crate) fn has_room(folder: &Path, members: usize, size: u64) -> Result<()> {
+    let failed = |source| crate::file::BadFile::from_io("open", folder, source);
+    let needed = size.saturating_add(raft::WAL_SIZE).saturating_mul(members as u64);
+    site::reserve(&File::open(folder).map_err(failed)?, folder, needed)
+}
+
 /// Checks that a file has a SHA-256 at its end, or that it need not have one.
 ///
 /// # Errors

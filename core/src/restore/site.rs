@@ -269,7 +269,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Checks that there is room for so many bytes, so that a full disk is known before it is full.
-fn reserve(folder: &File, path: &Path, needed: u64) -> Result<()> {
+pub(super) fn reserve(folder: &File, path: &Path, needed: u64) -> Result<()> {
     let Ok(disk) = rustix::fs::fstatvfs(folder) else { return Ok(()) };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     if free < needed {

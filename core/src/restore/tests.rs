@@ -256,7 +256,7 @@ fn what_cannot_be_made_is_told_and_leaves_nothing() {
       help: give bump_revision with a number above 0 and mark_compacted, or neither
     invalid_argument (mark_compacted): the argument mark_compacted is given without bump_revision
       help: give bump_revision with a number above 0 and mark_compacted, or neither
-    invalid_argument (bump_revision): revision 8 cannot be raised by 9223372036854775808: no revision is so high
+    invalid_argument (bump_revision): revision 8 cannot be raised by 9223372036854775808: a store that begins so high has no room left
       help: a bump of 1000000000 is enough for every cluster that is in use
     invalid_argument (target_version): the argument target_version is 3.4.0, and a database can be made for 3.5.0, 3.6.0, 3.7.0
       help: 3.4 starts with what is made for 3.5

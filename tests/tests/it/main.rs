@@ -55,6 +55,7 @@ mod progress;
 mod promised;
 mod proxied;
 mod repl;
+mod restore_doubts;
 mod restore_plan;
 mod restored;
 mod restores;

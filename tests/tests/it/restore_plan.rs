@@ -28,13 +28,13 @@ fn value(cluster: &Running, key: &str) -> String {
 /// Holds that the cluster has what the snapshot has and nothing newer, under a revision that nobody has seen, and takes writes.
 fn is_restored(cluster: &Running, report: &Json) {
     assert_eq!(report["ok"], true, "{report}");
-    assert_eq!(texts(&report["checks"], "check"), ["cluster_id", "members", "revision", "hash"], "{report}");
+    assert_eq!(texts(&report["checks"], "check"), ["cluster_id", "members", "revision", "alarms", "hash"], "{report}");
     let ok = column(&report["checks"], "ok");
-    assert_eq!(ok[..3], [true; 3], "{report}");
+    assert_eq!(ok[..4], [true; 4], "{report}");
     // A server of 3.4 cannot hash before something was written, which is told.
     let etcd = cluster.call("status", json!({})).unwrap()[0]["version"].as_str().unwrap().to_owned();
     let hashed = if etcd.starts_with("3.4.") { Json::Null } else { json!(true) };
-    assert_eq!((ok[3], report["advice"].to_string().contains("run `hash`")), (&hashed, hashed.is_null()), "{report}");
+    assert_eq!((ok[4], report["advice"].to_string().contains("run `hash`")), (&hashed, hashed.is_null()), "{report}");
     healthy(cluster, 3);
     assert_eq!((value(cluster, "/k/07/x").as_str(), value(cluster, "later").as_str()), ("value 2", ""));
     let quorum = cluster.call("quorum", json!({})).unwrap();

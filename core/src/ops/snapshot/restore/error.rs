@@ -26,6 +26,9 @@ pub(super) enum Refusal {
     /// The members run an etcd that does not start with these data.
     #[error("{member} runs etcd {etcd}, which does not start with data of {data}")]
     TooNew { member: String, etcd: String, data: String, target: Version },
+    /// The new cluster would ask for a user, and there is none.
+    #[error("the snapshot's cluster asks for a user, and none is given: nobody would see whether the new one serves")]
+    NoUser,
     /// Nobody can stop and start a member.
     #[error("nothing says how {member} is stopped and started")]
     Hostless { member: String },
@@ -47,6 +50,7 @@ impl Fault for Refusal {
             Refusal::Left { .. } => "member_answers",
             Refusal::Unsound { .. } => "snapshot_unsound",
             Refusal::Hostless { .. } => "no_host",
+            Refusal::NoUser => "unauthenticated",
             Refusal::TooNew { .. } | Refusal::OtherUrls { .. } => "invalid_argument",
             Refusal::Taken { .. } => "file_exists",
             Refusal::Busy => "restore_in_progress",
@@ -91,6 +95,9 @@ impl Fault for Refusal {
                     target.major, target.minor
                 ));
             }
+            Refusal::NoUser => {
+                "give the user in the profile, or as user; it logs in with the password that it had at the time of the snapshot"
+            }
             Refusal::Hostless { .. } => {
                 "say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand"
             }
@@ -123,11 +130,13 @@ impl Fault for Halfway {
         self.source.member()
     }
 
+    fn outcome(&self) -> Option<String> {
+        Some("members may be stopped, or run with the new data; no data are lost: the old ones lie where they were, or aside".to_owned())
+    }
+
     fn help(&self) -> Option<String> {
-        let go_on = format!(
-            "give the same again with initial_cluster_token {}: what is done already stays, and old data lie where they were or aside",
-            self.token
-        );
+        let go_on =
+            format!("give the same again with initial_cluster_token {}: what is done already stays", self.token);
         Some(self.source.help().map_or_else(|| go_on.clone(), |help| format!("{help}. Then {go_on}")))
     }
 }
@@ -155,6 +164,7 @@ mod tests {
             },
             Refusal::Taken { path: "/made".into() },
             Refusal::OtherUrls { member: member(), given: url(), known: "http://b:1".to_owned() },
+            Refusal::NoUser,
             Refusal::Busy,
         ];
         let mut errors: Vec<Error> = refusals.map(Error::from).into();
@@ -177,16 +187,18 @@ mod tests {
           help: name a folder that is not there
         invalid_argument (initial_cluster): a is to have the peer URLs http://a:1, and its host has http://b:1
           help: give the URLs that the members are started with
+        unauthenticated: the snapshot's cluster asks for a user, and none is given: nobody would see whether the new one serves
+          help: give the user in the profile, or as user; it logs in with the password that it had at the time of the snapshot
         restore_in_progress: another restore is putting data on hosts from this machine
           help: wait until it ends
         host_data_dir: /data/member is there on root@a, where new data are to be put
           help: move it aside by hand, and see who put it there
         no_host: the restore broke off
           because: nothing says how a is stopped and started
-          help: say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand. Then give the same again with initial_cluster_token again: what is done already stays, and old data lie where they were or aside
+          help: say it in the profile, under `hosts`; or make the data dirs with data_dirs, and put them in place by hand. Then give the same again with initial_cluster_token again: what is done already stays
         interrupted: the restore broke off
           because: interrupted
-          help: give the same again with initial_cluster_token again: what is done already stays, and old data lie where they were or aside
+          help: give the same again with initial_cluster_token again: what is done already stays
         ");
     }
 }

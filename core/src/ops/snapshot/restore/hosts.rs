@@ -25,9 +25,10 @@ use crate::file::BadFile;
 use crate::host::{Data, Host, HostView, Process};
 use crate::id::{ClusterId, MemberId, Revision};
 use crate::ops::hash::{Consistency, compare};
-use crate::ops::snapshot::drill::{Check, same};
-use crate::restore::{Spec, restore};
+use crate::ops::snapshot::drill::{self, Check, same};
+use crate::restore::{Spec, has_room, restore};
 use crate::rpc::Cluster;
+use crate::units::escape_word;
 use crate::wait::{Look, sleep, until};
 
 /// How long a process has to be the same one: those that end and are started again and again serve nobody.
@@ -67,12 +68,23 @@ impl Seat {
 }
 
 /// Makes the data dirs of all members in one folder, which gets its name when all of them are whole.
-pub(super) async fn make(ctx: &Context<'_>, file: &Path, seats: &mut [Seat], folder: &Path) -> Result<()> {
+pub(super) async fn make(
+    ctx: &Context<'_>,
+    file: &Path,
+    seats: &mut [Seat],
+    folder: &Path,
+    size: u64,
+    dry_run: bool,
+) -> Result<()> {
     let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if taken || (folder.symlink_metadata().is_ok() && !folder.is_dir()) {
         return Err(Refusal::Taken { path: folder.to_owned() }.into());
     }
     let staged = Staged::beside(folder).map_err(|error| error.for_argument("data_dirs"))?;
+    has_room(staged.path(), seats.len(), size).map_err(|error| error.for_argument("data_dirs"))?;
+    if dry_run {
+        return Ok(());
+    }
     made(ctx, file, seats.iter().map(|seat| &seat.spec), staged.path()).await?;
     let failed = |source| Error::from(BadFile::from_io("rename", folder, source)).for_argument("data_dirs");
     std::fs::rename(staged.path(), folder).map_err(failed)?;
@@ -103,9 +115,9 @@ pub(super) async fn carry_out(
     file: &Path,
     seats: &mut [Seat],
     revision: Revision,
-    how: How,
+    how: How<'_>,
 ) -> Result<Vec<Check>> {
-    let How { patience, answers_allowed, unseen } = how;
+    let How { patience, answers_allowed, unseen, data, size, dry_run, note } = how;
     let _turn = turn(ctx)?;
     let before = looked(ctx, seats).await?;
     if let Some(source) = unseen {
@@ -116,10 +128,15 @@ pub(super) async fn carry_out(
     }
     let fresh: Vec<bool> = seats.iter().zip(&before).map(|(seat, view)| !seat.has(&view.data)).collect();
     let left = || seats.iter().zip(&fresh).filter(|(_, fresh)| **fresh).map(|(seat, _)| seat);
-    each(left(), async |seat| fits(ctx, seat).await).await?;
+    each(left(), async |seat| fits(ctx, seat, data).await).await?;
     let staged = Staged::beside(&ctx.places().state.join("restore"))?;
+    has_room(staged.path(), left().count(), size)?;
+    if dry_run {
+        return Ok(Vec::new());
+    }
     made(ctx, file, left().map(|seat| &seat.spec), staged.path()).await?;
     ctx.check_cancel()?;
+    note()?;
     let token = seats.first().map(|seat| seat.spec.initial_cluster_token.clone()).unwrap_or_default();
     let halfway = |source: Error| -> Error { Halfway { token: token.clone(), source }.into() };
     let asides = replaced(ctx, seats, &fresh, staged.path(), patience, answers_allowed).await.map_err(halfway)?;
@@ -135,13 +152,21 @@ pub(super) async fn carry_out(
 }
 
 /// How hosts are dealt with.
-pub(super) struct How {
+pub(super) struct How<'h> {
     /// How long each step may take.
     pub(super) patience: Duration,
     /// Whether somebody may answer where the new members are to be reached.
     pub(super) answers_allowed: bool,
     /// Why nothing was seen of the old cluster, where that is a reason to leave it alone.
     pub(super) unseen: Option<Error>,
+    /// Of which etcd the data are, where they are not made for another one.
+    pub(super) data: Option<&'h str>,
+    /// The size of the database in bytes.
+    pub(super) size: u64,
+    /// Whether everything is only looked at.
+    pub(super) dry_run: bool,
+    /// Writes down what is made, when it is and before it serves anybody.
+    pub(super) note: &'h dyn Fn() -> Result<()>,
 }
 
 /// Returns how many members have a process that stays: such a one may serve, also somebody whom this machine does not reach.
@@ -198,11 +223,20 @@ fn are_same(one: &[String], other: &[String]) -> bool {
     sorted(one) == sorted(other)
 }
 
-async fn fits(ctx: &Context<'_>, seat: &Seat) -> Result<()> {
+/// Holds that a member can be given the data, and that its etcd starts with them as far as that is known.
+async fn fits(ctx: &Context<'_>, seat: &Seat, data: Option<&str>) -> Result<()> {
     let host = seat.host()?;
     host.fits(ctx).await?;
     host.preflight(ctx, None).await?;
-    host.takes(ctx).await
+    host.takes(ctx).await?;
+    let (Some(data), Some(etcd)) = (data, host.etcd_version(ctx).await?) else { return Ok(()) };
+    match drill::target(&etcd, data) {
+        Some(target) => {
+            let (member, etcd, data) = (seat.spec.name.clone(), escape_word(&etcd), escape_word(data));
+            Err(Refusal::TooNew { member, etcd, data, target }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Stops all members that have not the new data, and puts these in the place of the old ones. Returns where those lie now.
@@ -249,6 +283,8 @@ async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patienc
         Ok(match observe(&cluster, Depth::Reads).await {
             Ok(view) if view.cluster_id == id && view.healthy_voters() == all => Look::Ready(view),
             Ok(view) => Look::NotYet(format!("{} of {all} serve, cluster {}", view.healthy_voters(), view.cluster_id)),
+            // To wait makes no other user of this one.
+            Err(error) if ["unauthenticated", "permission_denied"].contains(&error.code()) => return Err(error),
             Err(error) => Look::NotYet(error.in_one_line()),
         })
     };
@@ -263,6 +299,13 @@ async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patienc
             found: view.revision().map_or_else(|| "unknown".to_owned(), |revision| revision.to_string()),
         },
     ];
+    let alarms: Vec<_> = view.alarms.iter().map(|alarm| format!("{} of {}", alarm.kind, alarm.member_id)).collect();
+    checks.push(Check {
+        check: "alarms".to_owned(),
+        ok: Some(alarms.is_empty()),
+        expected: "none".to_owned(),
+        found: if alarms.is_empty() { "none".to_owned() } else { alarms.join(", ") },
+    });
     let report = compare(ctx, &cluster, &view, None, patience).await?;
     checks.push(Check {
         check: "hash".to_owned(),

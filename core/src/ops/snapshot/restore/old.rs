@@ -1,5 +1,7 @@
 //! The cluster that is to be replaced: what is seen of it, and what speaks against replacing it.
 
+use std::sync::Arc;
+
 use super::answers;
 use super::error::Refusal;
 use super::hosts::Seat;
@@ -7,16 +9,17 @@ use super::plan::{Args, Doubt};
 use crate::change::{ClusterView, Depth, observe};
 use crate::context::Context;
 use crate::error::{Error, Interrupted, Result};
-use crate::ops::snapshot::drill;
-use crate::units::escape_word;
-use crate::version::Release;
+use crate::format::schema::Records;
+use crate::rpc::Cluster;
 
 /// Looks at the cluster that is to be replaced, where that is asked for. It may be gone; then it is said why nothing is seen of it.
 pub(super) async fn look(ctx: &Context<'_>, args: &Args) -> Result<(Option<ClusterView>, Option<Error>)> {
     if !args.live && !args.hosts {
         return Ok((None, None));
     }
-    let seen = ctx.unless_cancelled(observe(ctx.cluster()?, Depth::Reads)).await;
+    // A new connection: a token of a cluster that was here before would be waited with.
+    let cluster = Arc::new(Cluster::new(ctx.cluster()?.profile().clone())?);
+    let seen = ctx.unless_cancelled(observe(&cluster, Depth::Reads)).await;
     match seen {
         Ok(view) => {
             // With a token it may be the new cluster, which is gone on with.
@@ -39,16 +42,13 @@ pub(super) fn may_go(old: &ClusterView, args: &Args) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Holds that the members' etcd starts with the data, as far as members tell their version.
-pub(super) fn starts_with(old: &ClusterView, data: &str, target: Option<Release>) -> Result<(), Refusal> {
-    let mut versions = old.members.iter().filter_map(|m| Some((m.member.label(), &m.known()?.version)));
-    let too_new = versions.find_map(|(member, etcd)| Some((member, etcd, drill::target(etcd, data)?)));
-    match (too_new, target) {
-        (Some((member, etcd, target)), None) => {
-            Err(Refusal::TooNew { member, etcd: escape_word(etcd), data: escape_word(data), target })
-        }
-        _ => Ok(()),
+/// Holds that somebody can log in to the new cluster, which asks for a user if the old one did: else nobody would see whether it serves.
+pub(super) fn may_log_in(ctx: &Context<'_>, records: &Records) -> Result<()> {
+    let profile = ctx.cluster()?.profile();
+    if records.auth_enabled == Some(true) && profile.user.is_none() && profile.tls.cert.is_none() {
+        return Err(Refusal::NoUser.into());
     }
+    Ok(())
 }
 
 /// Holds that no member of the old cluster would run on: one that has no place in the new one.

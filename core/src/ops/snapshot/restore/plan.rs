@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::bump::{self, Bump, Seen};
 use super::error::Refusal;
 use super::hosts::{self, How, Seat};
-use super::show::{advised, planned};
+use super::show::{self, Made, planned};
 use super::token::Content;
 use super::{Answers, answers, fresh_token, old, pairs, topology};
 use crate::args::BadArgument;
@@ -14,6 +14,7 @@ use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::change::{ClusterView, beacon};
 use crate::context::Context;
 use crate::error::Result;
+use crate::file::BadFile;
 use crate::format::check::{Checked, check};
 use crate::host::Host;
 use crate::id::{ClusterId, MemberId, Revision};
@@ -68,6 +69,8 @@ args! {
         wait: Elapsed = "2min",
         /// What to do in spite of a doubt: member_answers, cluster_serves.
         allow: Vec<Doubt>,
+        /// With hosts or data_dirs, look at everything that would be looked at, and refuse what would be refused, but make and change nothing.
+        dry_run: bool,
     }
 }
 
@@ -84,7 +87,7 @@ record! {
         host: Option<String>,
         /// Its data dir: where it was made, or where the command makes it.
         data_dir: String,
-        /// The same by hand, with etcd's own program.
+        /// The same by hand: with etcd's own etcdutl of 3.5 or newer, or with etcdsh where that has no such option.
         command: String,
         /// What it is to be started with, as etcd's environment; read only where it has no data.
         start: Value,
@@ -187,8 +190,9 @@ impl Operation for SnapshotRestorePlan {
             Ok(check(image)?)
         });
         let checked = checked.await?;
-        let (snapshot, bump) = recommend(ctx, &args, &checked, old.as_ref())?;
-        let (by, token) = identity(&args, given, &bump, checked.figures.as_ref().map_or("", |figures| &figures.sha256));
+        let (snapshot, mut bump) = recommend(ctx, &args, &checked, old.as_ref())?;
+        let sha256 = checked.figures.as_ref().map_or("", |figures| &figures.sha256);
+        let (by, token) = identity(&args, given, &mut bump, sha256);
         let initial_cluster = match &old {
             _ if !named.is_empty() => named,
             Some(old) if args.live => topology::of_members(&members(old), "the cluster")?,
@@ -202,34 +206,43 @@ impl Operation for SnapshotRestorePlan {
         if args.data_dirs.is_some() && !args.allow.contains(&Doubt::MemberAnswers) {
             nobody_answers(&seats).await?;
         }
+        let revision = Revision(snapshot.0.saturating_add_unsigned(by));
+        let size = checked.figures.as_ref().map_or(0, |figures| figures.size);
+        let note = || note_heir(ctx, &args, old.as_ref(), sha256, cluster_id, revision);
         let mut checks = Vec::new();
         if let Some(folder) = &args.data_dirs {
-            hosts::make(ctx, &args.file, &mut seats, folder).await?;
+            hosts::make(ctx, &args.file, &mut seats, folder, size, args.dry_run).await?;
+            if !args.dry_run {
+                note()?;
+            }
         } else if args.hosts {
-            let revision = Revision(snapshot.0.saturating_add_unsigned(by));
+            old::may_log_in(ctx, &checked.records)?;
             let answers_allowed = args.allow.contains(&Doubt::MemberAnswers);
-            if let Some(old) = &old {
-                old::starts_with(old, checked.records.applied.written_by(), args.target_version)?;
-                if !answers_allowed {
-                    old::nobody_is_left(old, &seats).await?;
-                }
+            if let Some(old) = old.as_ref().filter(|_| !answers_allowed) {
+                old::nobody_is_left(old, &seats).await?;
             }
             let unseen = unseen.filter(|_| !args.allow.contains(&Doubt::ClusterServes));
-            let how = How { patience: args.wait.duration(), answers_allowed, unseen };
+            let data = args.target_version.is_none().then(|| checked.records.applied.written_by());
+            let (patience, dry_run) = (args.wait.duration(), args.dry_run);
+            let how = How { patience, answers_allowed, unseen, data, size, dry_run, note: &note };
             checks = hosts::carry_out(ctx, &args.file, &mut seats, revision, how).await?;
         }
         Ok(RestorePlan {
-            executed: args.hosts || args.data_dirs.is_some(),
+            executed: (args.hosts || args.data_dirs.is_some()) && !args.dry_run,
             ok: (!checks.is_empty()).then(|| checks.iter().all(|check| check.ok != Some(false))),
             path: args.file.to_string_lossy().into_owned(),
             cluster_id,
             token,
             snapshot_revision: snapshot,
-            revision: Revision(snapshot.0.saturating_add_unsigned(by)),
+            revision,
             bump_revision: i64::try_from(by).unwrap_or(i64::MAX),
             recommended_bump: i64::try_from(bump.by).unwrap_or(i64::MAX),
+            advice: show::advised(
+                &checked,
+                &seats,
+                &Made { by, bump: &bump, old: old.as_ref(), checks: &checks, scrub_alarms: args.scrub_alarms },
+            ),
             reason: bump.why,
-            advice: advised(&checked, by, args.scrub_alarms, &checks),
             members: seats.into_iter().map(|seat| planned(seat, &args.file)).collect(),
             checks,
             took: start.elapsed().into(),
@@ -251,21 +264,46 @@ fn agree(args: &Args) -> Result<(), BadArgument> {
 }
 
 /// Returns by how much the revision is raised, and the token. On hosts, that of a call that is gone on with says the former.
-fn identity(args: &Args, given: Option<u64>, recommended: &Bump, sha256: &str) -> (u64, String) {
+fn identity(args: &Args, given: Option<u64>, bump: &mut Bump, sha256: &str) -> (u64, String) {
     let target_version = args.target_version.map(Release::line);
     let content = Content { sha256, target_version, scrub_alarms: args.scrub_alarms };
     let token = args.initial_cluster_token.as_ref();
     if let Some(resumed) = token.filter(|_| args.hosts)
         && let Some(by) = content.bump_in(resumed, given)
     {
+        // What is known by now may be of this very cluster.
+        *bump = Bump { by, why: "the call that is gone on with has raised it by this".to_owned(), ahead: 0 };
         return (by, resumed.clone());
     }
-    let (by, base) = (given.unwrap_or(recommended.by), token.cloned().unwrap_or_else(fresh_token));
+    let (by, base) = (given.unwrap_or(bump.by), token.cloned().unwrap_or_else(fresh_token));
     (by, if args.hosts { content.token(&base, by) } else { base })
 }
 
 fn members(view: &ClusterView) -> Vec<crate::member::Member> {
     view.members.iter().map(|member| member.member.clone()).collect()
+}
+
+/// Names what a new cluster is made of, as beacons do.
+fn origins(file: &Path, old: Option<&ClusterView>, sha256: &str) -> Vec<String> {
+    let clusters = known(file).map(|backup| backup.cluster_id).into_iter().chain(old.map(|view| view.cluster_id));
+    clusters.map(|cluster| cluster.to_string()).chain([sha256.to_owned()]).collect()
+}
+
+/// Writes down what the new cluster is made of, before anybody can be served by it.
+fn note_heir(
+    ctx: &Context<'_>,
+    args: &Args,
+    old: Option<&ClusterView>,
+    sha256: &str,
+    cluster: ClusterId,
+    revision: Revision,
+) -> Result<()> {
+    // The new cluster is not made of itself: it is gone on with.
+    for of in origins(&args.file, old, sha256).into_iter().filter(|of| *of != cluster.to_string()) {
+        let failed = |source| BadFile::from_io("write to", &ctx.places().state.join("beacons"), source);
+        beacon::note_heir(ctx.places(), &of, cluster, revision).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Returns the snapshot's revision, and by how much it should be raised.
@@ -277,8 +315,7 @@ fn recommend(ctx: &Context<'_>, args: &Args, checked: &Checked, old: Option<&Clu
     let now = Timestamp::now();
     let backup = known(&args.file);
     let mut seen = Vec::new();
-    let cluster = backup.as_ref().map(|backup| backup.cluster_id).or(old.map(|view| view.cluster_id));
-    if let Some((time, revision)) = cluster.and_then(|cluster| beacon::newest(ctx.places(), cluster)) {
+    if let Some((time, revision)) = beacon::newest(ctx.places(), origins(&args.file, old, &figures.sha256)) {
         seen.push(Seen { revision, time, by: "seen from here".to_owned() });
     }
     if let Some(revision) = old.and_then(ClusterView::revision) {
