@@ -18,7 +18,7 @@ def main [
     let listed = etcd backup list $folder
     for row in ($listed | where error != null) { print --stderr $"warning: ($row.path) was left out: ($row.error)" }
     # The newest come first.
-    let newest = $listed | where verified | uniq-by cluster_id
+    let newest = $listed | where verified and error == null | uniq-by cluster_id
     if ($newest | is-empty) { error make {msg: $"there is no sound backup in ($folder)"} }
     mut all_ok = true
     for backup in $newest {

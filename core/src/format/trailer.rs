@@ -5,8 +5,9 @@
 //! | 0 | pages × page size | the database |
 //! | length − 32 | 32 | the SHA-256 of everything before it |
 //!
-//! etcd takes a file for a snapshot when its length leaves a rest of 32 by 512; a member's own file leaves none. Source: etcd's
-//! `server/etcdserver/api/v3rpc/maintenance.go` and `etcdutl/snapshot/v3_snapshot.go`.
+//! etcd takes a file for a snapshot when its length leaves a rest of 32 by 512; a member's own file is a whole number of pages long,
+//! since bolt makes it longer by pages only. What is neither was cut or added to. Source: etcd's
+//! `server/etcdserver/api/v3rpc/maintenance.go` and `etcdutl/snapshot/v3_snapshot.go`, and bbolt's `db.go`.
 
 use super::bolt::Image;
 use super::problem::{Problem, Result};
@@ -21,6 +22,18 @@ pub enum Flaw {
     /// There is no sum.
     #[error("it has no SHA-256 at its end, so nothing tells whether its values are as they were")]
     Missing,
+    /// The file is as long as neither a snapshot nor a member's own file is.
+    #[error(
+        "it has {length} bytes: no whole number of its pages of {page} bytes, nor that and a SHA-256 of 32; with its data and one it would have {needed}, so it was cut or added to"
+    )]
+    Length {
+        /// The length of the file.
+        length: u64,
+        /// The size of a page.
+        page: u32,
+        /// The length of the data and a sum.
+        needed: u64,
+    },
     /// The sum is another one.
     #[error("its SHA-256 is {found}, and it should be {expected}: it was damaged or changed")]
     Wrong {
@@ -43,6 +56,7 @@ impl Flaw {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Flaw::Missing => "sha256_missing",
+            Flaw::Length { .. } => "length_odd",
             Flaw::Wrong { .. } => "sha256_mismatch",
             Flaw::Apart { .. } => "sha256_apart",
         }
@@ -51,7 +65,7 @@ impl Flaw {
     pub(super) fn help(&self) -> &'static str {
         match self {
             Flaw::Missing => "a member's own file or a copy of it has none; `snapshot save` makes one that has",
-            Flaw::Wrong { .. } | Flaw::Apart { .. } => {
+            Flaw::Length { .. } | Flaw::Wrong { .. } | Flaw::Apart { .. } => {
                 "use another backup, because this one is not what etcd sent; `keys` with db and skip_hash_check reads what is whole in it"
             }
         }
@@ -68,13 +82,27 @@ pub fn summed(image: &Image) -> u64 {
     image.trailer().unwrap_or_else(|| image.meta().length())
 }
 
+/// Returns where a file's SHA-256 begins.
+///
+/// # Errors
+/// There is none: as in a member's own file, or because the file was cut or added to.
+pub fn begin(image: &Image) -> Result<u64> {
+    let (length, page, data) = (image.length(), image.meta().page_size, image.meta().length());
+    image.trailer().ok_or_else(|| {
+        let needed = data.saturating_add(LENGTH as u64);
+        let whole = length.is_multiple_of(u64::from(page));
+        let flaw = if whole { Flaw::Missing } else { Flaw::Length { length, page, needed } };
+        Problem::new(image.place(), flaw)
+    })
+}
+
 /// Compares the SHA-256 of a file's first [`summed`] bytes with the one at its end.
 ///
 /// # Errors
 /// There is none, or it is another one, or it cannot be read.
 pub fn compare(image: &Image, sum: &[u8; LENGTH]) -> Result<()> {
     let wrong = |flaw: Flaw| Err(Problem::new(image.place(), flaw));
-    let Some(trailer) = image.trailer() else { return wrong(Flaw::Missing) };
+    let trailer = begin(image)?;
     let mut expected = [0; LENGTH];
     image.read_at(&mut expected, trailer)?;
     let data = image.meta().length();

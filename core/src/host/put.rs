@@ -1,11 +1,14 @@
 //! Putting data that were made on this machine where a member runs. They are copied beside their place, given the owner of the data dir,
 //! flushed, and get their name last, so that what is there is whole; tar keeps the holes of a log that is mostly empty.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::HostError;
 use super::files::{Dirs, names};
 use super::runner::Machine;
+use crate::at_rest::TELL_EVERY;
 use crate::context::Context;
 use crate::error::Result;
 use crate::event::Event;
@@ -70,9 +73,9 @@ impl Put<'_, '_> {
         let machine = self.machine;
         machine.act(&["mkdir", "-m", "700", "--", part]).await?;
         let told = format!("putting {to} in place on {}", machine.place());
-        let moved = |bytes| {
+        let moved = seldom(TELL_EVERY, |bytes| {
             self.ctx.emit(&Event::Progress { what: told.clone(), done: Bytes::new(bytes), total: None });
-        };
+        });
         let from = from.to_string_lossy();
         let tar: Vec<&str> = ["tar", "-C", &from, "-cSf", "-"].into_iter().chain(what.iter().copied()).collect();
         machine.pour(&tar, &["tar", "-C", part, "-xof", "-"], &moved).await?;
@@ -85,5 +88,31 @@ impl Put<'_, '_> {
             return Err(HostError::NotMoved { path: part.to_owned(), place: machine.place(), said: moved.said });
         }
         flush(to.rsplit_once('/').map_or(".", |(parent, _)| parent)).await
+    }
+}
+
+/// Passes on what is told at first, and then at most so often.
+fn seldom(every: Duration, tell: impl Fn(u64)) -> impl Fn(u64) {
+    let last = Cell::new(None::<Instant>);
+    move |bytes| {
+        if last.get().is_none_or(|last| last.elapsed() >= every) {
+            last.set(Some(Instant::now()));
+            tell(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_is_told_of_at_first_and_then_seldom() {
+        for (every, expected) in [(Duration::from_secs(3600), vec![1]), (Duration::ZERO, vec![1, 2, 3])] {
+            let told = std::cell::RefCell::new(Vec::new());
+            let moved = seldom(every, |bytes| told.borrow_mut().push(bytes));
+            (1..=3).for_each(moved);
+            assert_eq!(told.into_inner(), expected);
+        }
     }
 }

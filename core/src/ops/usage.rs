@@ -44,7 +44,7 @@ record! {
         revisions_per_key: Option<f64>,
         /// Which share of the keys is bound to a lease, from 0 to 1.
         leased: f64,
-        /// The largest key.
+        /// The largest key; of several that are as large, any of them.
         largest_key: Option<Octets>,
         /// How much that takes.
         largest_size: Option<Bytes>,

@@ -19,6 +19,7 @@ use crate::member::Member;
 
 const NAME: &str = "name";
 const CLUSTER: &str = "initial_cluster";
+const TOKEN: &str = "initial_cluster_token";
 const ADVERTISED: &str = "initial_advertise_peer_urls";
 
 /// A cluster that is to be.
@@ -44,6 +45,11 @@ impl NewCluster {
         token: &str,
         advertised: &[String],
     ) -> Result<Self, BadArgument> {
+        if token.is_empty() {
+            let help = "leave it out for one that no other cluster has, or give the one of the other members; an empty one is often a \
+                        variable that is not set";
+            return Err(BadArgument::invalid(TOKEN, "is empty", help));
+        }
         let urls = members(cluster)?;
         let Some(own) = urls.get(name) else {
             let names = urls.keys().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
@@ -169,6 +175,7 @@ mod tests {
         let other = Member { name: "b".to_owned(), ..same.clone() };
         let zero = Member { id: MemberId(0), ..same.clone() };
         let refused = [
+            cluster("a", &two, "", &["http://a:1"]).map(|_| ()),
             cluster("a", &[], "t", &[]).map(|_| ()),
             cluster("c", &two, "t", &["http://c:1"]).map(|_| ()),
             cluster("a", &[("", "http://a:1")], "t", &[]).map(|_| ()),
@@ -183,6 +190,8 @@ mod tests {
         ];
         let told = refused.map(|refused| refused.unwrap_err().into());
         insta::assert_snapshot!(crate::tests::shown(told), @r#"
+        invalid_argument (initial_cluster_token): the argument initial_cluster_token is empty
+          help: leave it out for one that no other cluster has, or give the one of the other members; an empty one is often a variable that is not set
         invalid_argument (initial_cluster): the argument initial_cluster is empty
           help: give each member as NAME=URL, with a URL such as https://host:2380
         invalid_argument (name): the argument name is "c", and the members of initial_cluster are "a", "b"

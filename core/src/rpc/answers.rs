@@ -49,7 +49,7 @@ static ANSWERS: &[Answer] = &[
     // Users.
     no("user name is empty", "unauthenticated")
         .about_token()
-        .help("the cluster asks for a user; give user as NAME:PASSWORD, or set ETCDCTL_USER"),
+        .help("the cluster asks for a user; give user as NAME:PASSWORD, or in the profile; where none is chosen, ETCDCTL_USER counts"),
     no("invalid auth token", "unauthenticated").about_token().help("try again; the user's token was not accepted"),
     no("revision of auth store is old", "unauthenticated")
         .about_token()
@@ -159,7 +159,7 @@ mod tests {
         let all: String = ANSWERS.iter().chain(others).map(line).collect();
         insta::assert_snapshot!(all, @r#"
         "user name is empty": unauthenticated
-          help: the cluster asks for a user; give user as NAME:PASSWORD, or set ETCDCTL_USER
+          help: the cluster asks for a user; give user as NAME:PASSWORD, or in the profile; where none is chosen, ETCDCTL_USER counts
         "invalid auth token": unauthenticated
           help: try again; the user's token was not accepted
         "revision of auth store is old": unauthenticated

@@ -43,6 +43,9 @@ pub enum SandboxError {
         /// The versions that were found.
         found: Vec<String>,
     },
+    /// The etcd that was asked for has no name.
+    #[error("the argument etcd is empty")]
+    EtcdUnnamed,
     /// A binary does not say that it is etcd.
     #[error("{} cannot be used as etcd: {problem}", path.display())]
     EtcdUnusable {
@@ -189,6 +192,7 @@ impl Fault for SandboxError {
             SandboxError::Unknown { .. } => "sandbox_not_found",
             SandboxError::NoMember { .. } => "member_not_found",
             SandboxError::EtcdNotFound { .. } => "etcd_not_found",
+            SandboxError::EtcdUnnamed => "invalid_argument",
             SandboxError::EtcdUnusable { .. } => "etcd_unusable",
             SandboxError::Ended { .. } => "sandbox_member_ended",
             SandboxError::Survived { .. } => "sandbox_member_survived",
@@ -206,7 +210,9 @@ impl Fault for SandboxError {
     fn argument(&self) -> Option<&str> {
         match self {
             SandboxError::Exists { .. } | SandboxError::Unknown { .. } | SandboxError::Busy { .. } => Some("name"),
-            SandboxError::EtcdNotFound { .. } | SandboxError::EtcdUnusable { .. } => Some("etcd"),
+            SandboxError::EtcdNotFound { .. } | SandboxError::EtcdUnnamed | SandboxError::EtcdUnusable { .. } => {
+                Some("etcd")
+            }
             SandboxError::NoMember { .. }
             | SandboxError::State { .. }
             | SandboxError::HasData { .. }
@@ -226,6 +232,9 @@ impl Fault for SandboxError {
             SandboxError::NoMember { suggestion: Some(near), .. } => format!("did you mean {near}?"),
             SandboxError::EtcdNotFound { .. } => {
                 "`cargo xtask setup` builds it, or name folders that hold it in ETCDSH_ETCD_DIR".to_owned()
+            }
+            SandboxError::EtcdUnnamed => {
+                "leave it out for the usual one, or give a version such as 3.6, or the path of an etcd".to_owned()
             }
             SandboxError::EtcdUnusable { .. } => "give a version such as 3.6, or the path of an etcd".to_owned(),
             SandboxError::Ended { .. } => {

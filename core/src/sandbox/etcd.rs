@@ -28,6 +28,9 @@ impl Etcd {
 /// Finds the etcd that a user means: a path is taken as it is, a version such as `3.5` is the newest one that begins so, and
 /// nothing is the newest 3.6, or else the newest of all.
 pub(super) fn find(wanted: Option<&str>, places: &Places) -> Result<Etcd, SandboxError> {
+    if wanted.is_some_and(|wanted| wanted.trim().is_empty()) {
+        return Err(SandboxError::EtcdUnnamed);
+    }
     if let Some(path) = wanted.filter(|wanted| wanted.contains('/')) {
         let path = places.absolute(path);
         return ask(if path.is_dir() { path.join("etcd") } else { path });
@@ -110,6 +113,7 @@ mod tests {
     #[case(Some("3.5.4"), Ok("3.5.4"))]
     #[case(Some("3"), Ok("3.7.3"))]
     #[case(Some("3.4"), Err("no etcd 3.4 was found; there are 3.7.3, 3.6.16, 3.6.9, 3.5.35, 3.5.4"))]
+    #[case(Some(""), Err("the argument etcd is empty"))]
     #[case(Some("new"), Err("no etcd new was found; there are 3.7.3, 3.6.16, 3.6.9, 3.5.35, 3.5.4"))]
     fn the_newest_that_fits_is_chosen(#[case] wanted: Option<&str>, #[case] expected: Result<&str, &str>) {
         let home = tempfile::tempdir().unwrap();

@@ -213,9 +213,54 @@ fn stopped(cluster: &Running) {
         codes.iter().all(|code| ["sha256_missing", "log_torn", "compaction_unfinished"].contains(&code.as_str())),
         "{verified}"
     );
+    let wal = std::fs::read_dir(folder.join("member/wal")).unwrap().map(|file| file.unwrap().path());
+    let wal = wal.filter(|path| path.extension().is_some_and(|end| end == "wal")).max().unwrap();
+    for (path, told) in [(&wal, "is a file, and no folder"), (&folder.join("nothere"), "is not there")] {
+        let error = cluster.call("wal list", json!({ "folder": path })).unwrap_err();
+        let expected = format!("not_a_folder: {} {told}\n", path.display());
+        assert!(describe(&error).starts_with(&expected), "{}", describe(&error));
+    }
     let log = cluster.call("wal list", json!({ "folder": folder })).unwrap();
     assert_eq!(log["member_id"], ids[0]["member_id"], "{log}");
     assert!(column(&log["entries"], "kind").contains(&"put".to_owned()) && log["first_index"] == 1, "{log}");
+    std::fs::write(&wal, b"").unwrap();
+    let log = cluster.call("wal list", json!({ "folder": folder })).unwrap();
+    let place = (&log["broken"]["code"], &log["broken"]["offset"]);
+    assert_eq!(place, (&json!("log_damaged"), &json!(0)), "{log}");
+}
+
+#[test]
+fn a_file_of_another_cluster_is_whole_and_not_of_this_one() {
+    side_by_side(MATRIX, |turn| {
+        let options = || Options { members: 1, tls: false, ..Options::default() };
+        let (one, other) =
+            (Running::start(turn.version, options()).unwrap(), Running::start(turn.version, options()).unwrap());
+        for round in 0..5 {
+            one.etcdctl(&["put", "/k", &format!("one {round}")]);
+            other.etcdctl(&["put", "/k", &format!("other {round}")]);
+        }
+        let told = |report: &Json| {
+            (report["ok"] == true, report["verdict"].clone(), column(&report["findings"], "code").join(" "))
+        };
+        let (ours, theirs) = (saved(&one, "ours.db"), saved(&other, "theirs.db"));
+        for args in [json!({ "file": theirs, "live": true }), json!({ "file": theirs, "against": ours })] {
+            let report = one.call("snapshot verify", args).unwrap();
+            assert_eq!(told(&report), (false, json!("other"), "other_cluster".to_owned()), "{report}");
+        }
+        // Right after a compaction to the newest revision members tell a hash that goes by the compaction before.
+        one.etcdctl(&["compact", &one.view().unwrap().revision().unwrap().to_string()]);
+        let edge = saved(&one, "edge.db");
+        let report = one.call("snapshot verify", json!({ "file": edge, "live": true })).unwrap();
+        assert_eq!(report["ok"], true, "{report}");
+        let finding =
+            report["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "not_comparable").unwrap();
+        let revision = report["revision"].as_i64().unwrap();
+        let expected = format!(
+            "it cannot be compared with the cluster: they have revision {revision} in common, and one is compacted"
+        );
+        assert!(finding["message"].as_str().unwrap().starts_with(&expected), "{report}");
+        assert_eq!(finding["severity"], "info", "{report}");
+    });
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn a_token_that_has_expired_is_fetched_again(#[values("3.4", "3.5", "3.6", "3.7"
         let error = fails(cluster, &unnamed, name, args);
         assert_eq!(error.code(), "unauthenticated", "{name}: {error:?}");
         assert!(error.in_one_line().contains("user name is empty"), "{name}: {error:?}");
-        let help = "the cluster asks for a user; give user as NAME:PASSWORD, or set ETCDCTL_USER";
+        let help = "the cluster asks for a user; give user as NAME:PASSWORD, or in the profile; where none is chosen, ETCDCTL_USER counts";
         assert_eq!(error.help().as_deref(), Some(help), "{name}: {error:?}");
     };
     for name in LOOKS.into_iter().filter(|name| *name != "quorum") {

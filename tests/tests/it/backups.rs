@@ -217,15 +217,64 @@ fn a_time_that_is_still_to_come_is_told_and_counts_for_no_rule() {
     assert_eq!((&report["removed"], report["kept"].as_array().unwrap().len()), (&json!([]), 2), "{report}");
     assert_eq!(report["kept"][1], report["saved"]);
     let told = "backups with a time that is still to come: 1; a clock was wrong, they are kept and count for no rule";
-    assert_eq!(warnings.into_inner(), [told]);
+    assert_eq!(warnings.take(), [told]);
+    // Whoever takes the newest one takes another.
+    let rows = listed(&cluster, &folder, json!({ "check": true }));
+    assert_eq!(column(&rows, "path"), [report["saved"]["path"].clone(), json!(path)], "{rows}");
+    let told = json!("it has a time that is still to come: a clock was wrong");
+    assert_eq!(column(&rows, "error"), [Json::Null, told], "{rows}");
+    for (args, they_are, count) in
+        [(json!({}), "listed behind all others", 2), (json!({ "at": "2102-01-01T00:00:00Z" }), "left out", 1)]
+    {
+        let mut given = json!({ "folder": folder });
+        given.as_object_mut().unwrap().extend(args.as_object().unwrap().clone());
+        let rows = cluster.caller.answer_told(&cluster.profile(), "backup list", record(given), &events).unwrap();
+        let rows = etcdsh_tests::json(&rows);
+        assert_eq!((rows[0]["path"].clone(), rows.as_array().unwrap().len()), (report["saved"]["path"].clone(), count));
+        let told = format!("backups with a time that is still to come: 1; a clock was wrong, they are {they_are}");
+        assert_eq!(warnings.take(), [told]);
+    }
+}
+
+#[test]
+fn what_has_the_name_of_a_backup_and_is_none_stands_at_the_end() {
+    let cluster = plain("3.6");
+    let folder = cluster.home().join("backups");
+    let saved = back_up(&cluster, &folder, json!({}))["saved"].clone();
+    let named = |time: &str, end: &str| folder.join(format!("{}-{time}.{end}", saved["cluster_id"].as_str().unwrap()));
+    std::fs::create_dir(named("20200101T000000Z", "db")).unwrap();
+    std::os::unix::fs::symlink("/no/such.db", named("20200102T000000Z", "db")).unwrap();
+    run(Command::new("mkfifo").arg(named("20200103T000000Z", "db")), "").unwrap();
+    std::fs::copy(path_of(&saved).with_extension("json"), named("20200104T000000Z", "json")).unwrap();
+    let before = files(&folder);
+    let rows = listed(&cluster, &folder, json!({}));
+    assert_eq!(rows[0], saved);
+    let told =
+        column(&rows, "error").iter().skip(1).map(|error| format!("{}\n", error.as_str().unwrap())).collect::<String>();
+    insta::assert_snapshot!(told, @"
+    the snapshot that it is about is not beside it
+    it is not a file
+    it is a link to what is not there
+    it is a folder
+    ");
+    // They stay, and keep nobody from making backups.
+    let report = back_up(&cluster, &folder, json!({ "keep_last": 1 }));
+    assert_eq!(report["removed"], json!([saved]));
+    let left = files(&folder);
+    assert!(before.iter().filter(|name| name.contains("-2020")).all(|name| left.contains(name)), "{left:?}");
 }
 
 #[test]
 fn a_backup_that_cannot_be_made_removes_nothing() {
     let cluster = filled("3.6", Options::default());
     let (file, folder) = (saved(&cluster, "file.db"), cluster.home().join("b"));
+    let link = cluster.home().join("link");
+    std::os::unix::fs::symlink("/no/such/folder", &link).unwrap();
     let told = [
         json!({ "folder": file }),
+        json!({ "folder": file, "dry_run": true }),
+        json!({ "folder": link }),
+        json!({ "folder": link, "dry_run": true }),
         json!({ "folder": folder, "keep_last": -1 }),
         json!({ "folder": folder, "member": "infra9" }),
     ]
@@ -233,9 +282,17 @@ fn a_backup_that_cannot_be_made_removes_nothing() {
     let told = told.join("\n").replace(&cluster.home().display().to_string(), "/HOME");
     let id = cluster.view().unwrap().members[0].member.id.to_string();
     insta::assert_snapshot!(told.replace(&id, "ID"), @r#"
-    file_failed: cannot make /HOME/file.db
-        because: File exists (os error 17)
-        help: name a folder that you may read and write
+    not_a_folder: /HOME/file.db is a file, and no folder
+        help: name a folder; `backup run` makes it where nothing has its name
+        argument: folder
+    not_a_folder: /HOME/file.db is a file, and no folder
+        help: name a folder; `backup run` makes it where nothing has its name
+        argument: folder
+    not_a_folder: /HOME/link is a link to what is not there, and no folder
+        help: name a folder; `backup run` makes it where nothing has its name
+        argument: folder
+    not_a_folder: /HOME/link is a link to what is not there, and no folder
+        help: name a folder; `backup run` makes it where nothing has its name
         argument: folder
     invalid_argument: the argument keep_last is negative
         help: give 0 or more
@@ -246,6 +303,8 @@ fn a_backup_that_cannot_be_made_removes_nothing() {
     "#);
     let error = cluster.call("backup list", json!({ "folder": cluster.home().join("none") })).unwrap_err();
     assert_eq!((error.code(), error.argument()), ("file_failed", Some("folder")), "{}", describe(&error));
+    let error = cluster.call("backup list", json!({ "folder": file })).unwrap_err();
+    assert_eq!((error.code(), error.argument()), ("not_a_folder", Some("folder")), "{}", describe(&error));
     // A dry run makes nothing, also no folder.
     let dry = cluster.call("backup run", json!({ "folder": cluster.home().join("new"), "dry_run": true })).unwrap();
     assert_eq!((&dry["kept"], cluster.home().join("new").exists()), (&json!([]), false));

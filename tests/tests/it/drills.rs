@@ -133,6 +133,49 @@ fn what_a_restore_has_made_and_what_a_member_left_are_rehearsed_too() {
 }
 
 #[test]
+fn what_a_restore_refuses_is_refused_and_what_it_takes_when_told_to_is_told() {
+    let cluster = plain("3.6");
+    cluster.etcdctl(&["put", "/k", "v"]);
+    let file = saved(&cluster, "backup.db");
+    let whole = std::fs::read(&file).unwrap();
+    let report = drill(&cluster, json!({ "file": file }));
+    let verified = cluster.call("snapshot verify", json!({ "file": file })).unwrap();
+    assert_eq!((&report["sha256"], report["sha256"].is_string()), (&verified["sha256"], true), "{report}");
+    // Cut by a byte, and added to.
+    for bytes in [whole[..whole.len() - 1].to_vec(), [&whole[..], b"\n"].concat()] {
+        std::fs::write(&file, &bytes).unwrap();
+        let spec = json!({ "file": file, "data_dir": cluster.home().join("new"), "allow": ["member_answers"] });
+        let refused = [("snapshot drill", json!({ "file": file })), ("snapshot restore", spec.clone())]
+            .map(|(name, args)| describe(&cluster.call(name, args).unwrap_err()));
+        assert!(refused[0].starts_with("length_odd: ") && refused[0] == refused[1], "{refused:?}");
+        let error = cluster.caller.call_on(&file, "keys", json!({})).unwrap_err();
+        assert_eq!((error.code(), error.argument()), ("length_odd", Some("db")), "{}", describe(&error));
+        let verified = cluster.call("snapshot verify", json!({ "file": file })).unwrap();
+        let codes = column(&verified["findings"], "code");
+        assert_eq!((&verified["verdict"], codes), (&json!("damaged"), vec![json!("length_odd")]), "{verified}");
+        let skipping = json!({ "skip_hash_check": true });
+        let spec = spec.as_object().unwrap().clone().into_iter().chain(skipping.as_object().unwrap().clone());
+        cluster.call("snapshot restore", Json::Object(spec.collect())).unwrap();
+        std::fs::remove_dir_all(cluster.home().join("new")).unwrap();
+    }
+    nothing_left(&cluster);
+    // Without any of its sum it may be a member's own file.
+    std::fs::write(&file, &whole[..whole.len() - 32]).unwrap();
+    let warnings = std::cell::RefCell::new(Vec::new());
+    let events = |event: &Event| {
+        if let Event::Warning { message } = event {
+            warnings.borrow_mut().push(message.clone());
+        }
+    };
+    let args = record(json!({ "file": file }));
+    let report = cluster.caller.answer_told(&cluster.profile(), "snapshot drill", args, &events).unwrap();
+    let report = etcdsh_tests::json(&report);
+    assert_eq!((&report["ok"], &report["sha256"]), (&json!(true), &Json::Null), "{report}");
+    let told = format!("{} has no SHA-256, so `snapshot restore` takes it with skip_hash_check only", file.display());
+    assert_eq!(warnings.into_inner(), [told]);
+}
+
+#[test]
 fn a_store_that_was_full_takes_the_write() {
     let flags = vec!["--quota-backend-bytes=2097152".to_owned()];
     let options = Options { members: 1, tls: false, flags, ..Options::default() };
@@ -163,7 +206,9 @@ fn what_cannot_be_rehearsed_is_told_and_leaves_nothing() {
     };
     let many = [
         told(json!({ "file": "/none.db", "etcd": "2.3" })),
-        told(json!({ "file": "/none.db", "members": 0 })),
+        told(json!({ "file": "/none.db", "etcd": "" })),
+        told(json!({ "file": "/none.db", "members": -1 })),
+        told(json!({ "file": "/none.db", "wait": "0sec" })),
         told(json!({ "file": "/none.db" })),
         told(json!({ "file": file, "etcd": "/bin/true" })),
     ];
@@ -176,9 +221,15 @@ fn what_cannot_be_rehearsed_is_told_and_leaves_nothing() {
     etcd_not_found: no etcd 2.3 was found
         help: `cargo xtask setup` builds it, or name folders that hold it in ETCDSH_ETCD_DIR
         argument: etcd
+    invalid_argument: the argument etcd is empty
+        help: leave it out for the usual one, or give a version such as 3.6, or the path of an etcd
+        argument: etcd
     invalid_argument: the argument members should be from 1 to 9
         help: 3 is the usual number
         argument: members
+    invalid_argument: the argument wait is 0, and no member serves at once
+        help: leave it out for 120sec, or give as long as a recovery may take
+        argument: wait
     file_unreadable: /none.db: it cannot be read
         because: No such file or directory (os error 2)
         argument: file

@@ -59,6 +59,11 @@ fn a_cluster_of_three_is_made_of_a_snapshot() {
     refused(&cluster, &seats, &args);
 }
 
+/// Returns name and peer URL of each, as etcd takes them.
+fn list(seats: &[Seat]) -> String {
+    seats.iter().map(|seat| format!("{}={}", seat.name, seat.peer_url)).collect::<Vec<_>>().join(",")
+}
+
 /// What is not made, and why: while the new members run.
 fn refused(cluster: &Running, seats: &[Seat], args: &dyn Fn(usize) -> Json) {
     let with = |name: &str, value: Json| {
@@ -67,9 +72,15 @@ fn refused(cluster: &Running, seats: &[Seat], args: &dyn Fn(usize) -> Json) {
         args[name] = value;
         args
     };
+    let mut elsewhere = with("name", json!("../../esc"));
+    elsewhere.as_object_mut().unwrap().remove("data_dir");
     let told = [
         with("name", json!(seats[0].name)),
         with("initial_cluster_token", Json::Null),
+        with("initial_cluster_token", json!("")),
+        with("initial_cluster", json!([""])),
+        with("initial_cluster", json!([format!("{},", list(seats))])),
+        elsewhere,
         with("initial_cluster", json!(["infra1"])),
         with("bump_revision", json!(-1)),
         with("target_version", json!("3.4")),
@@ -99,6 +110,18 @@ fn refused(cluster: &Running, seats: &[Seat], args: &dyn Fn(usize) -> Json) {
     invalid_argument: the argument initial_cluster_token is needed for several members
         help: every member has to be restored with the same; a fresh one is etcdsh-…
         argument: initial_cluster_token
+    invalid_argument: the argument initial_cluster_token is empty
+        help: leave it out for one that no other cluster has, or give the one of the other members; an empty one is often a variable that is not set
+        argument: initial_cluster_token
+    invalid_argument: the argument initial_cluster has an empty item
+        help: leave it out for a member alone; an empty one is often a variable that is not set
+        argument: initial_cluster
+    invalid_argument: the argument initial_cluster has an empty item
+        help: leave it out for a member alone; an empty one is often a variable that is not set
+        argument: initial_cluster
+    invalid_argument: the argument name is "../../esc", which no folder can have
+        help: give data_dir too, or another name
+        argument: name
     invalid_argument: the argument initial_cluster has "infra1", which is no NAME=URL
         help: give NAME=URL for each, such as infra1=https://10.0.0.1:2380
         argument: initial_cluster

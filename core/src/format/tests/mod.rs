@@ -125,6 +125,31 @@ fn a_sound_file_has_no_findings_and_a_copy_of_a_database_has_one() {
 }
 
 #[test]
+fn a_file_that_was_cut_or_added_to_is_neither_a_snapshot_nor_a_members_own() {
+    let whole = snapshot();
+    let data = whole.len() - 32;
+    let read = |bytes: &[u8]| {
+        let file = on_disk(bytes);
+        let image = Image::open(&file.path).unwrap();
+        let skipping = Image::open_with(&file.path, Arc::new(Control::new(true))).unwrap();
+        assert!(figures(&skipping).is_ok());
+        let codes = check(&image).unwrap().findings.iter().map(|finding| finding.problem.code()).collect::<Vec<_>>();
+        (codes.concat(), figures(&image).err().map(|problem| problem.code()))
+    };
+    let grown = |by: usize| [&whole[..], &vec![0; by]].concat();
+    for odd in [data + 31, data + 1, data + 16] {
+        assert_eq!(read(&whole[..odd]), ("length_odd".to_owned(), Some("length_odd")), "{odd}");
+    }
+    for by in [1, 32, 480, PAGE - 33] {
+        assert_eq!(read(&grown(by)), ("length_odd".to_owned(), Some("length_odd")), "{by}");
+    }
+    // Without any of its sum it is as long as a member's own file; with the length of a snapshot it has to be one.
+    assert_eq!(read(&whole[..data]), ("sha256_missing".to_owned(), None));
+    assert_eq!(read(&grown(PAGE - 32)), ("sha256_missing".to_owned(), None));
+    assert_eq!(read(&grown(512)), ("sha256_mismatch".to_owned(), Some("sha256_mismatch")));
+}
+
+#[test]
 fn every_flipped_bit_of_a_snapshot_is_refused() {
     let whole = snapshot();
     let file = on_disk(&whole);

@@ -133,6 +133,7 @@ fn rows_records_and_messages() {
         snap::Flaw::TooLarge { length: 9_000_000_000, most: 1 << 30 }.into(),
         snap::Flaw::Checksum { expected: 1, found: 0x2a }.into(),
         trailer::Flaw::Missing.into(),
+        trailer::Flaw::Length { length: 8223, page: 4096, needed: 8224 }.into(),
         trailer::Flaw::Wrong { expected: "aa".to_owned(), found: "bb".to_owned() }.into(),
     ];
     insta::assert_snapshot!(told(all), @"
@@ -148,6 +149,8 @@ fn rows_records_and_messages() {
     snap_damaged: its checksum is 0000002a, and should be 00000001
     sha256_missing: it has no SHA-256 at its end, so nothing tells whether its values are as they were
       help: a member's own file or a copy of it has none; `snapshot save` makes one that has
+    length_odd: it has 8223 bytes: no whole number of its pages of 4096 bytes, nor that and a SHA-256 of 32; with its data and one it would have 8224, so it was cut or added to
+      help: use another backup, because this one is not what etcd sent; `keys` with db and skip_hash_check reads what is whole in it
     sha256_mismatch: its SHA-256 is bb, and it should be aa: it was damaged or changed
       help: use another backup, because this one is not what etcd sent; `keys` with db and skip_hash_check reads what is whole in it
     ");

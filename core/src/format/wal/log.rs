@@ -112,8 +112,9 @@ impl Log {
                 }));
             }
             let Some(frame) = open.frame().map_err(failed)? else {
-                if offset == 0 && !is_last {
-                    return Err(problem(Flaw::Headless));
+                // etcd gives a file its name when its head is written; it starts without the last one's, where there are others.
+                if offset == 0 {
+                    return Err(problem(if is_last && segment > 0 { Flaw::Torn } else { Flaw::Headless }));
                 }
                 self.open = None;
                 continue;

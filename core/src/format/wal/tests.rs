@@ -229,7 +229,7 @@ fn a_cut_at_any_byte_ends_the_log_there() {
     let used = second.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     for length in 0..used {
         let summary = read(folder.path(), &[(FIRST, &first), (SECOND, &second[..length])]).unwrap();
-        assert!(summary.last <= Some(3), "{length}");
+        assert!(summary.last <= Some(3) && (length > 0 || summary.broken.is_some()), "{length}");
         if let Some(broken) = summary.broken {
             assert!(matches!(broken.flaw(), crate::format::problem::Flaw::Wal(Flaw::Torn)), "{length}: {broken}");
         }
@@ -237,6 +237,16 @@ fn a_cut_at_any_byte_ends_the_log_there() {
     for length in 0..first.len() {
         let summary = read(folder.path(), &[(FIRST, &first[..length]), (SECOND, &second)]).unwrap();
         assert!(summary.broken.is_some(), "{length}");
+    }
+}
+
+#[test]
+fn a_log_of_one_file_that_is_empty_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for bytes in [&[][..], &[0; 4096]] {
+        let broken = read(folder.path(), &[(FIRST, bytes)]).unwrap().broken.unwrap();
+        assert!(matches!(broken.flaw(), crate::format::problem::Flaw::Wal(Flaw::Headless)), "{broken}");
+        assert_eq!(broken.place().offset, Some(0));
     }
 }
 

@@ -11,6 +11,8 @@ use crate::file::code_of;
 pub(super) enum BadFolder {
     #[error("cannot {doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} {problem}, and no folder", path.display())]
+    NotAFolder { path: PathBuf, problem: &'static str },
     #[error("another run is making a backup of this cluster in {}", path.display())]
     Busy { path: PathBuf },
     #[error("the snapshot {} is not sound, so nothing was removed", path.display())]
@@ -21,12 +23,24 @@ impl BadFolder {
     pub(super) fn of(doing: &'static str, path: &Path, source: io::Error) -> Self {
         BadFolder::Io { doing, path: path.to_owned(), source }
     }
+
+    /// Checks that there is a folder of that name, or nothing yet.
+    pub(super) fn check(path: &Path) -> Result<(), Self> {
+        let wrong = |problem| Err(BadFolder::NotAFolder { path: path.to_owned(), problem });
+        match (path.metadata(), path.symlink_metadata()) {
+            (Ok(meta), _) if !meta.is_dir() => wrong("is a file"),
+            // What cannot be looked at for another reason says so when it is used.
+            (Err(error), Ok(_)) if error.kind() == io::ErrorKind::NotFound => wrong("is a link to what is not there"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Fault for BadFolder {
     fn code(&self) -> &'static str {
         match self {
             BadFolder::Io { source, .. } => code_of(source),
+            BadFolder::NotAFolder { .. } => "not_a_folder",
             BadFolder::Busy { .. } => "backup_in_progress",
             BadFolder::Unsound { .. } => "backup_unsound",
         }
@@ -34,7 +48,7 @@ impl Fault for BadFolder {
 
     fn argument(&self) -> Option<&str> {
         match self {
-            BadFolder::Io { .. } | BadFolder::Busy { .. } => Some("folder"),
+            BadFolder::Io { .. } | BadFolder::NotAFolder { .. } | BadFolder::Busy { .. } => Some("folder"),
             BadFolder::Unsound { .. } => None,
         }
     }
@@ -42,12 +56,13 @@ impl Fault for BadFolder {
     fn help(&self) -> Option<String> {
         let help = match self {
             BadFolder::Io { source, .. } if code_of(source) == "disk_full" => {
-                "make room: older backups are removed only when a newer one is safe"
+                "make room for one more: the new one is saved and checked before older ones are removed"
             }
             BadFolder::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "name the folder that `backup run` writes to"
             }
             BadFolder::Io { .. } => "name a folder that you may read and write",
+            BadFolder::NotAFolder { .. } => "name a folder; `backup run` makes it where nothing has its name",
             BadFolder::Busy { .. } => "wait until it is done",
             BadFolder::Unsound { .. } => {
                 "`snapshot verify` says what is wrong with it; take one of another member, and see with `hash` whether their data differ"
@@ -86,7 +101,7 @@ mod tests {
           help: name a folder that you may read and write
         disk_full (folder): cannot read /backup/etcd
           because: no storage space
-          help: make room: older backups are removed only when a newer one is safe
+          help: make room for one more: the new one is saved and checked before older ones are removed
         backup_in_progress (folder): another run is making a backup of this cluster in /backup/etcd
           help: wait until it is done
         backup_unsound: the snapshot /backup/etcd/a.db is not sound, so nothing was removed

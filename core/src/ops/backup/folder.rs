@@ -44,9 +44,14 @@ pub(super) struct Found {
 pub(super) fn read(folder: &Path) -> Result<Found> {
     let mut found = Found::default();
     let failed = |source| BadFolder::of("read", folder, source);
+    BadFolder::check(folder)?;
     for file in std::fs::read_dir(folder).map_err(failed)? {
         let path = file.map_err(failed)?.path();
-        if path.extension().is_none_or(|end| end != "db") {
+        let end = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        if end == "json" {
+            found.flawed.extend(alone(&path));
+        }
+        if end != "db" {
             continue;
         }
         match path.metadata() {
@@ -54,17 +59,37 @@ pub(super) fn read(folder: &Path) -> Result<Found> {
                 Ok(backup) => found.backups.extend(backup),
                 Err(flawed) => found.flawed.push(flawed),
             },
-            // Another run has removed it in this moment.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(BadFolder::of("read", &path, error).into());
+            Ok(meta) => {
+                let kind = if meta.is_dir() { "it is a folder" } else { "it is not a file" };
+                found.flawed.extend(named(&path, kind));
             }
-            _ => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Where there is no link either, another run has removed it in this moment.
+                let link = path.symlink_metadata().is_ok();
+                found.flawed.extend(named(&path, "it is a link to what is not there").filter(|_| link));
+            }
+            Err(error) => return Err(BadFolder::of("read", &path, error).into()),
         }
     }
     let order = |backup: &Backup| (backup.note.time, number_of(&backup.path));
     found.backups.sort_by(|a, b| (order(b), &b.path).cmp(&(order(a), &a.path)));
     found.flawed.sort_by(|a, b| b.path.cmp(&a.path));
     Ok(found)
+}
+
+/// Tells of something that has the name of what `backup run` makes, and is none.
+fn named(path: &Path, problem: &str) -> Option<Flawed> {
+    let name = path.file_name().and_then(OsStr::to_str).and_then(Name::read)?;
+    Some(Flawed { path: path.to_owned(), cluster_id: Some(name.cluster_id), problem: problem.to_owned() })
+}
+
+/// Tells of a note whose snapshot is not there. While a backup comes or goes, its snapshot has one of two names; when it goes, the
+/// note is gone before the second of them is.
+fn alone(note: &Path) -> Option<Flawed> {
+    let path = note.with_extension("db");
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let has_one = is_there(&unfinished(&path)) || is_there(&path) || is_there(&unfinished(&path));
+    named(note, "the snapshot that it is about is not beside it").filter(|_| !has_one && is_there(note))
 }
 
 fn look(path: &Path) -> Result<Option<Backup>, Flawed> {
@@ -153,6 +178,7 @@ impl<'f> Turn<'f> {
     /// # Errors
     /// Another run has it; the folder cannot be made or written.
     pub(super) fn take(folder: &'f Path, cluster_id: ClusterId) -> Result<Self> {
+        BadFolder::check(folder)?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|source| BadFolder::of("make", folder, source))?;
         let path = folder.join(format!(".{cluster_id}.lock"));

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
+
 use super::folder::{Flawed, read};
 use super::note::Backup;
+use super::run::still_to_come;
 use crate::card::{Capability, Card, Effect, Example, Sample, Target};
 use crate::context::Context;
 use crate::error::Result;
@@ -58,7 +61,8 @@ record! {
         sha256: Option<String>,
         /// The CRC-32C of its content, as etcdutl counts it.
         hash: Option<u32>,
-        /// Why it counts for no backup, where it does not: what is known about it is missing, or it is not what was written.
+        /// Why it counts for no backup, where it does not: what is known about it is missing, it is not what was written, or its time
+        /// is still to come, so that nobody knows what it is the newest of.
         error: Option<String>,
     }
 }
@@ -71,8 +75,9 @@ impl Operation for BackupList {
         name: "backup list",
         summary: "List the backups in a folder, the newest first.",
         details: "What `backup run` wrote beside each is shown; the files themselves are read only with check. With a time, it is the \
-                  backup that a restore to that time would take, and its revision the one that the store had then at most. What has the \
-                  name of a backup and is none stands at the end, with its error; no rule ever removes it.",
+                  backup that a restore to that time would take, and its revision the one that the store had then at most. What has a time \
+                  that is still to come, by more than a minute, stands behind all others, with its error, and is of no time: a clock was \
+                  wrong. What has the name of a backup and is none stands at the end, with its error; no rule ever removes it.",
         search: &["snapshots", "retention", "point in time"],
         effect: Effect::Reads,
         capability: Capability::Read,
@@ -94,7 +99,15 @@ impl Operation for BackupList {
 
     async fn run(ctx: &Context<'_>, Args { folder, at, check }: Args) -> Result<Vec<Row>> {
         let mut found = read(&folder)?;
+        let now = Utc::now();
+        let first_past = found.backups.partition_point(|backup| is_to_come(backup, now));
+        let mut to_come: Vec<Backup> = found.backups.drain(..first_past).collect();
+        if !to_come.is_empty() {
+            let they_are = if at.is_some() { "left out" } else { "listed behind all others" };
+            ctx.emit(&still_to_come(to_come.len(), they_are));
+        }
         if let Some(Timestamp(at)) = at {
+            to_come.clear();
             let before = |backup: &Backup| backup.note.time.timestamp_nanos_opt().is_some_and(|time| time <= at);
             let mut seen = std::collections::BTreeSet::new();
             found.backups.retain(|backup| before(backup) && seen.insert(backup.note.cluster_id));
@@ -104,14 +117,24 @@ impl Operation for BackupList {
                 ctx.emit(&Event::Warning { message });
             }
         }
-        let mut rows = Vec::with_capacity(found.backups.len());
-        for backup in &found.backups {
-            let error = if check { checked(ctx, backup).await? } else { None };
-            rows.push(Row { error, ..row(backup) });
+        let mut rows = Vec::with_capacity(found.backups.len() + to_come.len());
+        let past = found.backups.iter().map(|backup| (backup, None));
+        for (backup, doubt) in past.chain(to_come.iter().map(|backup| (backup, Some(TO_COME)))) {
+            let wrong = if check { checked(ctx, backup).await? } else { None };
+            rows.push(Row { error: wrong.or(doubt.map(str::to_owned)), ..row(backup) });
         }
         rows.extend(found.flawed.iter().map(flawed));
         Ok(rows)
     }
+}
+
+/// What is said of a backup of a clock that was wrong.
+const TO_COME: &str = "it has a time that is still to come: a clock was wrong";
+
+/// Says whether a backup has a time that is still to come. Clocks that agree within a minute are right: the newest backup that another
+/// machine has made just now is not to be passed over.
+fn is_to_come(backup: &Backup, now: DateTime<Utc>) -> bool {
+    backup.note.time > now + chrono::Duration::minutes(1)
 }
 
 /// Reads a backup, and says what is wrong with it.

@@ -144,16 +144,14 @@ fn sorted(
     rules: Rules,
     saved: Option<&Backup>,
 ) -> Result<(Vec<Backup>, Vec<Row>)> {
+    BadFolder::check(folder)?;
     let found = if saved.is_none() && !folder.exists() { Found::default() } else { read(folder)? };
     let now = Utc::now();
     let mut all: Vec<_> = found.backups.into_iter().filter(|backup| backup.note.cluster_id == cluster_id).collect();
     let planned = saved.is_none().then(|| Backup { path: PathBuf::new(), note: Note::of_nothing(cluster_id, now) });
     let first_past = all.partition_point(|backup| backup.note.time > now);
     if first_past > 0 {
-        let message = format!(
-            "backups with a time that is still to come: {first_past}; a clock was wrong, they are kept and count for no rule"
-        );
-        ctx.emit(&Event::Warning { message });
+        ctx.emit(&still_to_come(first_past, "kept and count for no rule"));
     }
     if let Some(planned) = &planned {
         all.insert(first_past, planned.clone());
@@ -164,6 +162,12 @@ fn sorted(
     let flawed = found.flawed.iter().filter(|flawed| flawed.cluster_id == Some(cluster_id)).map(flawed);
     let rows = kept.chain(flawed).collect();
     Ok((removed, rows))
+}
+
+/// Says that a clock was wrong, and what is made of its backups.
+pub(super) fn still_to_come(count: usize, they_are: &str) -> Event {
+    let message = format!("backups with a time that is still to come: {count}; a clock was wrong, they are {they_are}");
+    Event::Warning { message }
 }
 
 fn rules(args: &Args) -> Result<Rules, BadArgument> {

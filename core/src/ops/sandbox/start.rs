@@ -14,7 +14,7 @@ args! {
         /// How the sandbox is called; its profile has the same name.
         name: String = "sandbox",
         /// How many members it has, from 1 to 9.
-        members: u32 = 3,
+        members: i64 = 3,
         /// The etcd to run: a version such as 3.5 or 3.5.35, or a path with a slash in it. The newest 3.6, or else the newest.
         etcd: Option<String>,
         /// Speak plain HTTP, without certificates.

@@ -37,7 +37,7 @@ args! {
         /// The etcd to run: a version such as 3.5 or 3.5.35, or a path with a slash in it; without it, the line that the snapshot is of.
         etcd: Option<String>,
         /// How many members the cluster has, from 1 to 9; each has a copy of the data.
-        members: u32 = 1,
+        members: i64 = 1,
         /// How long the members may take until they serve.
         wait: Elapsed = "120s",
     }
@@ -66,6 +66,9 @@ record! {
         path: String,
         /// The size of its data.
         size: Bytes,
+        /// The SHA-256 of its data, in hex, which was checked; null where it has none, so that `snapshot restore` takes it with
+        /// skip_hash_check only.
+        sha256: Option<String>,
         /// Its revision.
         revision: Revision,
         /// The etcd that ran.
@@ -118,6 +121,7 @@ impl Operation for SnapshotDrill {
         let start = Instant::now();
         // Who named an etcd that is not here, or too many members, learns it before a large file is read.
         check_members(args.members)?;
+        check_wait(args.wait)?;
         let named = args.etcd.as_deref().map(|etcd| Sandbox::version_of(ctx.places(), Some(etcd))).transpose()?;
         let (figures, records) = at_rest::read(ctx, "file", &args.file, figures).await?;
         let etcd = args.etcd.clone().or_else(|| line(records.applied.written_by()));
@@ -128,6 +132,10 @@ impl Operation for SnapshotDrill {
         let target = target(&version, records.applied.written_by());
         let stopping = Stopping::default();
         let image = Arc::new(Image::open_with(&at_rest::database(&args.file)?, stopping.control())?);
+        let sha256 = image.trailer().map(|_| figures.sha256.clone());
+        if sha256.is_none() {
+            ctx.emit(&without_sum(&args.file));
+        }
         let seeding = Seeding::new(&image, target);
         let options = Options {
             members: usize::try_from(args.members).unwrap_or(usize::MAX),
@@ -147,7 +155,7 @@ impl Operation for SnapshotDrill {
             let recovery = begun.elapsed();
             launched.map_err(|error| NotRecovered::explain(&version, error))?;
             let file = compare::File { image: &image, figures: &figures, records: &records };
-            let members = u64::from(args.members);
+            let members = args.members.unsigned_abs();
             let checks = ctx.unless_cancelled(compare::compare(ctx, &sandbox, file, members, begun)).await?;
             Ok((checks, recovery))
         })
@@ -170,15 +178,23 @@ impl Operation for SnapshotDrill {
             ok: checks.iter().all(|check| check.ok == Some(true)),
             path: args.file.to_string_lossy().into_owned(),
             size: Bytes::new(figures.size),
+            sha256,
             revision: Revision(figures.revision),
             etcd: version,
             target_version: target.map(|target| target.to_string()),
-            members: i64::from(args.members),
+            members: args.members,
             checks,
             recovery: recovery.into(),
             took: start.elapsed().into(),
         })
     }
+}
+
+/// Says that what is rehearsed is more than a restore takes by itself.
+fn without_sum(file: &std::path::Path) -> Event {
+    let message =
+        format!("{} has no SHA-256, so `snapshot restore` takes it with skip_hash_check only", file.display());
+    Event::Warning { message }
 }
 
 /// Says that something of the drill was left.
@@ -188,11 +204,20 @@ fn still_there(name: &str, error: &Error) -> Event {
 }
 
 /// How the members of a cluster are counted.
-fn check_members(members: u32) -> Result<(), BadArgument> {
+fn check_members(members: i64) -> Result<(), BadArgument> {
     if (1..=9).contains(&members) {
         return Ok(());
     }
     Err(BadArgument::invalid("members", "should be from 1 to 9", "3 is the usual number"))
+}
+
+/// A sandbox that is not waited for is one; a rehearsal that does not wait has nothing to look at.
+fn check_wait(wait: Elapsed) -> Result<(), BadArgument> {
+    if !wait.duration().is_zero() {
+        return Ok(());
+    }
+    let help = "leave it out for 120sec, or give as long as a recovery may take";
+    Err(BadArgument::invalid("wait", "is 0, and no member serves at once", help))
 }
 
 /// Returns the line of a version, such as 3.6.
@@ -326,14 +351,21 @@ mod tests {
         let expected = "warning: the sandbox drill-1 is still there: infra1 ended with exit code 1; the end of its log /s/infra1.log: fatal; \
                         `sandbox stop` removes it";
         assert_eq!(told, expected);
+        insta::assert_snapshot!(without_sum("/d/infra1".as_ref()).line(), @"warning: /d/infra1 has no SHA-256, so `snapshot restore` takes it with skip_hash_check only");
         let errors = [
             check_members(0).unwrap_err().into(),
+            check_members(-1).unwrap_err().into(),
+            check_wait(std::time::Duration::ZERO.into()).unwrap_err().into(),
             NotRecovered::explain("3.6.16", ended().into()),
             NotRecovered::explain("3.6.16", kept.into()),
         ];
         insta::assert_snapshot!(shown(errors), @r"
         invalid_argument (members): the argument members should be from 1 to 9
           help: 3 is the usual number
+        invalid_argument (members): the argument members should be from 1 to 9
+          help: 3 is the usual number
+        invalid_argument (wait): the argument wait is 0, and no member serves at once
+          help: leave it out for 120sec, or give as long as a recovery may take
         drill_failed (file): no cluster of etcd 3.6.16 came out of the snapshot
           because: infra1 ended with exit code 1; the end of its log /s/infra1.log:
         fatal

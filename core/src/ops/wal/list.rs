@@ -124,12 +124,35 @@ impl Operation for WalList {
     type Report = Listed;
 
     async fn run(_: &Context<'_>, Args { folder }: Args) -> Result<Listed> {
-        let wal = [folder.join("member/wal"), folder.join("wal"), folder].into_iter().find(|folder| folder.is_dir());
-        let wal = wal.unwrap_or_default();
+        let wal = [folder.join("member/wal"), folder.join("wal"), folder.clone()];
+        let Some(wal) = wal.into_iter().find(|folder| folder.is_dir()) else {
+            return Err(NoFolder { is_there: folder.exists(), path: folder }.into());
+        };
         let read = wal.clone();
         let summary = tokio::task::spawn_blocking(move || summary(&read)).await.map_err(Error::internal)?;
         let summary = summary.map_err(|problem| Error::from(problem).for_argument("folder"))?;
         Ok(listed(&wal, &summary))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{} {}", path.display(), if *is_there { "is a file, and no folder" } else { "is not there" })]
+struct NoFolder {
+    path: PathBuf,
+    is_there: bool,
+}
+
+impl Fault for NoFolder {
+    fn code(&self) -> &'static str {
+        "not_a_folder"
+    }
+
+    fn argument(&self) -> Option<&str> {
+        Some("folder")
+    }
+
+    fn help(&self) -> Option<String> {
+        Some("name the data dir of a member, or the folder with its log".to_owned())
     }
 }
 
@@ -189,4 +212,20 @@ fn number(count: u64) -> i64 {
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_folder_is_told_with_its_path() {
+        let told = [true, false].map(|is_there| NoFolder { path: "/d/0.wal".into(), is_there }.into());
+        insta::assert_snapshot!(crate::tests::shown(told), @"
+        not_a_folder (folder): /d/0.wal is a file, and no folder
+          help: name the data dir of a member, or the folder with its log
+        not_a_folder (folder): /d/0.wal is not there
+          help: name the data dir of a member, or the folder with its log
+        ");
+    }
 }

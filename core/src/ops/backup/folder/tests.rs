@@ -135,6 +135,15 @@ fn what_only_looks_like_a_backup_is_told_and_what_is_anothers_is_passed_over() {
     write("abc-2026", "x", Some("{}"));
     std::fs::create_dir(path("abc-20261127T123006Z.db")).unwrap();
     std::fs::write(path("abc-20261127T123007Z.json"), &note).unwrap();
+    // One that is coming, or going.
+    std::fs::write(path("abc-20261127T123008Z.json"), &note).unwrap();
+    std::fs::write(path("abc-20261127T123008Z.db.unfinished"), b"snapshot").unwrap();
+    let fifo = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(CWD, path("abc-20261127T123010Z.db"), fifo.0, fifo.1, 0).unwrap();
+    std::os::unix::fs::symlink("/no/such.db", path("abc-20261127T123011Z.db")).unwrap();
+    // What others call so is theirs.
+    std::fs::create_dir(path("folder.db")).unwrap();
+    std::os::unix::fs::symlink("/no/such.db", path("link.db")).unwrap();
     // Who gives both files another name has a backup all the same.
     write("before-upgrade", "snapshot", Some(&note));
     let found = read(folder.path()).unwrap();
@@ -146,6 +155,10 @@ fn what_only_looks_like_a_backup_is_told_and_what_is_anothers_is_passed_over() {
         .iter()
         .map(|flawed| format!("{}: {}", flawed.path.file_name().unwrap().to_string_lossy(), flawed.problem));
     insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+    abc-20261127T123011Z.db: it is a link to what is not there
+    abc-20261127T123010Z.db: it is not a file
+    abc-20261127T123007Z.json: the snapshot that it is about is not beside it
+    abc-20261127T123006Z.db: it is a folder
     abc-20261127T123005Z.db: its note cannot be read: missing field `time` at line 1 column 11
     abc-20261127T123004Z.db: it has 4 bytes, and its note says 8
     abc-20261127T123003Z.db: its note has form 2, and this version knows 1
@@ -153,8 +166,9 @@ fn what_only_looks_like_a_backup_is_told_and_what_is_anothers_is_passed_over() {
     abc-20261127T123001Z.db: it has no note beside it
     ");
     let turn = Turn::take(folder.path(), CLUSTER).unwrap();
-    let before = names(folder.path());
-    assert_eq!((turn.sweep().unwrap(), names(folder.path())), (vec![], before));
+    let before: Vec<_> = names(folder.path()).into_iter().filter(|name| !name.contains("T123008Z")).collect();
+    assert_eq!(turn.sweep().unwrap(), ["abc-20261127T123008Z.db.unfinished"]);
+    assert_eq!(names(folder.path()), before);
 }
 
 #[test]
@@ -162,21 +176,28 @@ fn a_folder_that_cannot_be_read_is_not_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"x").unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("/no/such/folder", &link).unwrap();
     let errors = [
         read(&folder.path().join("none")).unwrap_err(),
         read(&file).unwrap_err(),
         Turn::take(&file, CLUSTER).err().unwrap(),
+        Turn::take(&link, CLUSTER).err().unwrap(),
+        Turn::take(&file.join("folder"), CLUSTER).err().unwrap(),
     ];
     let told = shown(errors).replace(&folder.path().display().to_string(), "/DIR");
     insta::assert_snapshot!(told, @r"
     file_failed (folder): cannot read /DIR/none
       because: No such file or directory (os error 2)
       help: name the folder that `backup run` writes to
-    file_failed (folder): cannot read /DIR/file
+    not_a_folder (folder): /DIR/file is a file, and no folder
+      help: name a folder; `backup run` makes it where nothing has its name
+    not_a_folder (folder): /DIR/file is a file, and no folder
+      help: name a folder; `backup run` makes it where nothing has its name
+    not_a_folder (folder): /DIR/link is a link to what is not there, and no folder
+      help: name a folder; `backup run` makes it where nothing has its name
+    file_failed (folder): cannot make /DIR/file/folder
       because: Not a directory (os error 20)
-      help: name a folder that you may read and write
-    file_failed (folder): cannot make /DIR/file
-      because: File exists (os error 17)
       help: name a folder that you may read and write
     ");
 }

@@ -206,7 +206,7 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
         initial_cluster,
         initial_cluster_token: token,
         initial_advertise_peer_urls: advertised,
-        data_dir: args.data_dir.clone().unwrap_or_else(|| folder.join(format!("{}.etcd", args.name))),
+        data_dir: data_dir(args, folder)?,
         wal_dir: args.wal_dir.clone(),
         bump_revision: bump(args.bump_revision)?,
         mark_compacted: args.mark_compacted,
@@ -219,6 +219,18 @@ pub(super) fn spec(args: &Args, folder: &std::path::Path) -> Result<Spec> {
     })
 }
 
+/// Returns where the data dir is made. Only who names it makes one outside of the current folder.
+fn data_dir(args: &Args, folder: &std::path::Path) -> Result<PathBuf, BadArgument> {
+    match &args.data_dir {
+        Some(given) => Ok(given.clone()),
+        None if args.name.contains('/') => {
+            let problem = format!("is {:?}, which no folder can have", args.name);
+            Err(BadArgument::invalid("name", problem, "give data_dir too, or another name"))
+        }
+        None => Ok(folder.join(format!("{}.etcd", args.name))),
+    }
+}
+
 fn bump(given: Option<i64>) -> Result<Option<u64>, BadArgument> {
     let help = "give a number above 0, such as 1000000000";
     let bump = |bump: i64| u64::try_from(bump).map_err(|_| BadArgument::invalid("bump_revision", "is negative", help));
@@ -227,8 +239,12 @@ fn bump(given: Option<i64>) -> Result<Option<u64>, BadArgument> {
 
 /// Reads names and URLs.
 fn pairs(entries: &[String]) -> Result<Vec<(String, String)>, BadArgument> {
-    let entries = entries.iter().flat_map(|entry| entry.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
+    let entries = entries.iter().flat_map(|entry| entry.split(',')).map(str::trim);
     let pair = |entry: &str| {
+        if entry.is_empty() {
+            let help = "leave it out for a member alone; an empty one is often a variable that is not set";
+            return Err(BadArgument::invalid("initial_cluster", "has an empty item", help));
+        }
         let problem = || {
             let help = "give NAME=URL for each, such as infra1=https://10.0.0.1:2380";
             BadArgument::invalid("initial_cluster", format!("has {entry:?}, which is no NAME=URL"), help)
@@ -331,6 +347,51 @@ impl Fault for Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_empty_or_leads_elsewhere_is_refused() {
+        let given = |args: Args| spec(&args, "/home".as_ref()).and_then(|spec| check(&spec).map(|_| spec.data_dir));
+        let plain = || Args {
+            file: "/b.db".into(),
+            name: "default".to_owned(),
+            initial_cluster: vec![],
+            initial_cluster_token: None,
+            initial_advertise_peer_urls: vec![],
+            data_dir: None,
+            wal_dir: None,
+            bump_revision: None,
+            mark_compacted: false,
+            target_version: None,
+            rewrite: false,
+            scrub_alarms: false,
+            skip_hash_check: false,
+            allow: vec![],
+        };
+        let named = |name: &str| Args { name: name.to_owned(), ..plain() };
+        let of = |list: &str| Args { initial_cluster: vec![list.to_owned()], ..plain() };
+        let refused = [
+            given(Args { initial_cluster_token: Some(String::new()), ..plain() }),
+            given(of("")),
+            given(of("default=http://localhost:2380,")),
+            given(named("../../esc")),
+            given(named("sub/")),
+        ];
+        insta::assert_snapshot!(crate::tests::shown(refused.map(Result::unwrap_err)), @r#"
+        invalid_argument (initial_cluster_token): the argument initial_cluster_token is empty
+          help: leave it out for one that no other cluster has, or give the one of the other members; an empty one is often a variable that is not set
+        invalid_argument (initial_cluster): the argument initial_cluster has an empty item
+          help: leave it out for a member alone; an empty one is often a variable that is not set
+        invalid_argument (initial_cluster): the argument initial_cluster has an empty item
+          help: leave it out for a member alone; an empty one is often a variable that is not set
+        invalid_argument (name): the argument name is "../../esc", which no folder can have
+          help: give data_dir too, or another name
+        invalid_argument (name): the argument name is "sub/", which no folder can have
+          help: give data_dir too, or another name
+        "#);
+        let elsewhere = Args { data_dir: Some("/d".into()), ..named("a/b") };
+        let made = [given(named("..")), given(elsewhere), given(plain())].map(Result::unwrap);
+        assert_eq!(made, ["/home/...etcd", "/d", "/home/default.etcd"].map(PathBuf::from));
+    }
 
     #[test]
     fn what_its_user_may_not_think_of_is_told_where_it_applies() {

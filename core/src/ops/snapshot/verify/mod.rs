@@ -42,6 +42,8 @@ choice! {
         Sound = "sound",
         /// Its data is whole, as far as that can be known; the findings say what to know before it is used.
         Usable = "usable",
+        /// Nothing in it is lost or wrong, and it does not hold what the cluster or the file held that it was compared with.
+        Other = "other",
         /// Something is lost or wrong.
         Damaged = "damaged",
     }
@@ -78,9 +80,9 @@ record! {
 record! {
     /// What is known about a file.
     pub struct Verified {
-        /// Whether it can be relied on: nothing in it is lost or wrong.
+        /// Whether it can be relied on: nothing in it is lost or wrong, and it holds what that held that it was compared with.
         ok: bool,
-        /// The judgement: sound, usable or damaged.
+        /// The judgement: sound, usable, other or damaged.
         verdict: Verdict,
         /// The file.
         path: String,
@@ -149,16 +151,17 @@ impl Operation for SnapshotVerify {
         .await?;
         let damaged = findings.iter().any(|finding| finding.severity == Severity::Error);
         let damaged = damaged || checked.figures.is_none();
+        let own = compare::Own { span: &checked.span, records: &checked.records };
         if let Some(other) = &against {
             findings.push(match damaged {
                 true => compare::left_out(&other.display().to_string()),
-                false => compare::with_file(ctx, &file, &checked.span, other).await?,
+                false => compare::with_file(ctx, &file, own, other).await?,
             });
         }
         if live {
             findings.push(match damaged {
                 true => compare::left_out("the cluster"),
-                false => compare::with_cluster(ctx, &file, &checked.span).await?,
+                false => compare::with_cluster(ctx, &file, own).await?,
             });
         }
         Ok(report(&file, checked, findings))
@@ -167,15 +170,18 @@ impl Operation for SnapshotVerify {
 
 fn report(file: &std::path::Path, checked: Checked, mut findings: Vec<Finding>) -> Verified {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let others = [compare::OTHER_CLUSTER, compare::OTHER_HISTORY];
+    let is_damaged = |finding: &Finding| finding.severity == Severity::Error && !others.contains(&&*finding.code);
     let verdict = match findings.first().map(|finding| finding.severity) {
-        Some(Severity::Error) => Verdict::Damaged,
+        _ if findings.iter().any(is_damaged) => Verdict::Damaged,
+        Some(Severity::Error) => Verdict::Other,
         Some(Severity::Warning) => Verdict::Usable,
         Some(Severity::Info) | None => Verdict::Sound,
     };
     let Checked { figures, records, span, .. } = checked;
     let members = records.members.iter();
     Verified {
-        ok: verdict != Verdict::Damaged,
+        ok: matches!(verdict, Verdict::Sound | Verdict::Usable),
         verdict,
         path: file.to_string_lossy().into_owned(),
         size: figures.as_ref().map(|figures| Bytes::new(figures.size)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::compare::{Reach, apart, judged, left_out, unknown};
+use super::compare::{Own, Reach, alike, apart, left_out, unknown, unlike};
 use super::*;
 use crate::format::bolt::Image;
 use crate::format::bolt::fixture::{self, Rows};
@@ -118,6 +118,10 @@ fn the_gravest_finding_is_the_verdict() {
         verdicts,
         [(true, Verdict::Sound), (true, Verdict::Sound), (true, Verdict::Usable), (false, Verdict::Damaged)]
     );
+    let (unlike, warning) = (unlike("the cluster", 7, true), of(Severity::Warning));
+    let verdicts = [vec![unlike.clone(), warning], vec![unlike, of(Severity::Error)]].map(report);
+    let verdicts = verdicts.map(|(ok, verdict, ..)| (ok, verdict));
+    assert_eq!(verdicts, [(false, Verdict::Other), (false, Verdict::Damaged)]);
     let (.., revision, compacted, members) = report(vec![]);
     assert_eq!((revision, compacted, members.as_str()), (Some(Revision(5)), Some(Revision(9)), "s1"));
 }
@@ -208,18 +212,35 @@ fn an_old_store_that_keeps_etcd_from_starting_is_told() {
 }
 
 #[test]
+fn members_tell_whose_a_file_is() {
+    let checked = checked(&odd());
+    let of_nobody = Records::default();
+    let strange =
+        |records, others: &[u64]| Own { span: &checked.span, records }.is_strange(others.iter().copied().map(MemberId));
+    // Member 2 is one, and was removed.
+    assert_eq!(
+        [strange(&checked.records, &[2, 7]), strange(&checked.records, &[7]), strange(&checked.records, &[])],
+        [false, true, false]
+    );
+    let mut left = checked.records.clone();
+    left.removed.push(MemberId(7));
+    assert_eq!([strange(&of_nobody, &[7]), strange(&left, &[7])], [false, false]);
+}
+
+#[test]
 fn histories_are_compared() {
     let reach = |newest, compacted| Reach { newest, compacted };
     assert_eq!(reach(9, Some(3)).common(reach(12, None)), (9, Some(3)));
     let last = Some(Rev { main: 4, sub: 0 });
     let span = crate::format::mvcc::Span { last, finished: Some(2), scheduled: Some(6) };
     assert_eq!((Reach::from(&span).newest, Reach::from(&span).compacted), (6, Some(6)));
-    let compared = |ours, theirs, same| judged("/b.db", reach(ours, None), reach(theirs, None), 7, same);
+    let compared = |ours, theirs| alike("/b.db", reach(ours, None), reach(theirs, None), 7);
     let findings = [
-        compared(7, 7, true),
-        compared(7, 9, true),
-        compared(9, 7, true),
-        compared(7, 7, false),
+        compared(7, 7),
+        compared(7, 9),
+        compared(9, 7),
+        unlike("/b.db", 7, false),
+        unlike("/b.db", 7, true),
         apart("the cluster", 7, Some(9)),
         apart("the cluster", 7, None),
         left_out("the cluster"),
@@ -231,6 +252,8 @@ fn histories_are_compared() {
     warning ahead: it has the history of /b.db up to revision 7, and is 2 revisions ahead
       remedy: the other one lacks changes that were made: find out why before you restore it
     error other_history: at revision 7 it differs from /b.db: it is another cluster's, or their histories parted
+      remedy: do not restore it over that cluster; `snapshot diff` shows what differs
+    error other_cluster: at revision 7 it differs from /b.db: no member of the one is a member of the other, so it is another cluster's
       remedy: do not restore it over that cluster; `snapshot diff` shows what differs
     info not_comparable: it cannot be compared with the cluster: they have revision 7 in common, and one is compacted to revision 9
       remedy: a newer snapshot can be compared
