@@ -112,9 +112,9 @@ mod tests {
         insta::assert_snapshot!(cases.concat(), @"
         1000000000: the snapshot has revision 100, and nothing tells how far the old cluster went on; 1000000000 is enough for a week of 1500 writes per second
         5000000000: the snapshot has revision 100, and the old cluster had 4000000100 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known, about 360000000 at the speed before
-        1000003600: the snapshot has revision 100, and the old cluster had 3700 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known, about 3600 at the speed before
-        1000003600: the snapshot has revision 100, and the old cluster had 3700 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known
-        1000000001: the snapshot has revision 9223372036854775806, and the old cluster had 9223372036854775807 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known
+        1000000000: the snapshot has revision 100, and the old cluster had 3700 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known, about 3600 at the speed before
+        1000000000: the snapshot has revision 100, and the old cluster had 3700 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known
+        1000000000: the snapshot has revision 9223372036854775806, and the old cluster had 9223372036854775807 at 1970-01-01T01:00:00Z (b.db); what it wrote in the 3600s since then is not known
         9223372036854775807: the snapshot has revision 1, and the old cluster had 9223372036854775807 at 1970-01-01T00:00:02Z (b.db); what it wrote in the 7198s since then is not known, about 719800000 at the speed before
         5000000000: the snapshot has revision 21, and the old cluster 4000000021 (b.db)
         ");
