@@ -93,8 +93,7 @@ fn a_lost_cluster_is_made_again(
         assert!(code == Some(1) && refused.contains("serves its clients"), "{refused}");
     }
     cluster.kill(&["infra1", "infra3"]);
-    let (code, dry) =
-        said(true, &[folder, "--scrub-alarms", "--target-version", &version.replace("3.4", "3.5")]);
+    let (code, dry) = said(true, &[folder, "--scrub-alarms", "--target-version", &version.replace("3.4", "3.5")]);
     assert!(code == Some(0) && dry.ends_with("dry run: nothing was changed\n"), "{dry}");
     let (code, done) = said(false, &[folder]);
     let hashed = if version == "3.4" { "not compared hash: expected" } else { "ok hash: expected" };
