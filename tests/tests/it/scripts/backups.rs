@@ -60,7 +60,12 @@ fn a_backup_is_made_and_a_restore_rehearsed_with_it(
     let sandboxes = cluster.call("sandbox list", json!({})).unwrap();
     assert!(!sandboxes.to_string().contains("drill-"), "{sandboxes}");
 
-    // What is damaged fails, and what is not there.
+    // What is damaged fails, and what is not there; what is beside it, of another cluster, is rehearsed all the same.
+    let (id, name) = (quorum["cluster_id"].as_str().unwrap(), path.file_name().unwrap().to_str().unwrap());
+    let other = path.with_file_name(name.replace(id, "abc"));
+    std::fs::copy(&path, &other).unwrap();
+    let note = std::fs::read_to_string(path.with_extension("json")).unwrap().replace(id, "abc");
+    std::fs::write(other.with_extension("json"), note).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -69,6 +74,8 @@ fn a_backup_is_made_and_a_restore_rehearsed_with_it(
         let output = script(&cluster, &drill, false, &[folder]);
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));
         assert!(text(&output).contains(folder), "{}", text(&output));
+        let rehearsed = folder == words[0];
+        assert_eq!(text(&output).contains("ok hash: expected"), rehearsed, "{}", text(&output));
     }
 }
 
