@@ -305,3 +305,11 @@ fn one_that_is_stopped_leaves_nothing() {
         assert_eq!(tree(home.path()), Vec::<String>::new());
     }
 }
+
+#[test]
+fn room_is_looked_for_for_all_members_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(has_room(folder.path(), 3, 1).is_ok());
+    let error = has_room(folder.path(), 3, 1 << 60).unwrap_err();
+    assert_eq!(error.code(), "disk_full");
+}

@@ -191,7 +191,7 @@ fn etcd_lives_with_what_is_made_of_snapshots(#[values("3.4", "3.5", "3.6", "3.7"
 }
 
 /// The calls before which a restore is killed: those that make something, make it last, or give it its name.
-const CALLS: &str = "mkdir,fstatfs,fallocate,ftruncate,write,fsync,renameat2,unlinkat,rmdir";
+const CALLS: &str = "mkdir,fstatfs,fallocate,ftruncate,copy_file_range,write,fsync,fdatasync,renameat2,unlinkat,rmdir";
 
 #[cfg(target_os = "linux")]
 #[test]
@@ -229,5 +229,5 @@ fn a_restore_that_is_killed_anywhere_is_in_nobodys_way() {
         }
     }
     // Between both renames there is a WAL dir with its name, and no data dir.
-    assert!(kills > 30 && names > 1, "{kills} kills, {names} between the renames");
+    assert!(kills >= 30 && names > 1, "{kills} kills, {names} between the renames");
 }

@@ -21,6 +21,7 @@ use crate::change::failed::Ended;
 use crate::change::{Depth, observe};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::file::BadFile;
 use crate::host::{Data, Host, HostView, Process};
 use crate::id::{ClusterId, MemberId, Revision};
@@ -134,6 +135,7 @@ pub(super) async fn carry_out(
     if dry_run {
         return Ok(Vec::new());
     }
+    tell(ctx, 1, "make the data dirs");
     made(ctx, file, left().map(|seat| &seat.spec), staged.path()).await?;
     ctx.check_cancel()?;
     note()?;
@@ -146,8 +148,10 @@ pub(super) async fn carry_out(
     }
     drop(staged);
     ctx.check_cancel().map_err(halfway)?;
+    tell(ctx, 4, "start the members");
     let started = each(seats.iter(), async |seat| seat.host()?.start(ctx, None, patience).await).await;
     started.map_err(halfway)?;
+    tell(ctx, 5, "compare them");
     compared(ctx, seats, revision, patience).await.map_err(halfway)
 }
 
@@ -209,6 +213,11 @@ async fn looked(ctx: &Context<'_>, seats: &[Seat]) -> Result<Vec<HostView>> {
     each(seats.iter(), async |seat| seat.host()?.look(ctx).await).await
 }
 
+/// Says what is done next.
+fn tell(ctx: &Context<'_>, number: usize, step: &str) {
+    ctx.emit(&Event::Step { number, of: 5, step: step.to_owned() });
+}
+
 /// Does something for each of them side by side. All are waited for: nothing is left half-done because another one failed.
 async fn each<S, T>(seats: impl Iterator<Item = S>, work: impl AsyncFn(S) -> Result<T>) -> Result<Vec<T>> {
     join_all(seats.map(|seat| work(seat))).await.into_iter().collect()
@@ -249,10 +258,12 @@ async fn replaced(
     answers_allowed: bool,
 ) -> Result<Vec<Option<String>>> {
     let left = || seats.iter().zip(fresh).filter(|(_, fresh)| **fresh).map(|(seat, _)| seat);
+    tell(ctx, 2, "stop the members");
     each(left(), async |seat| seat.host()?.stop(ctx, patience).await).await?;
     if fresh.iter().all(|fresh| *fresh) && !answers_allowed {
         nobody_answers(seats).await?;
     }
+    tell(ctx, 3, "move the old data aside, and put the new ones in place");
     each(seats.iter().zip(fresh), async |(seat, fresh)| {
         if !fresh {
             return Ok(None);

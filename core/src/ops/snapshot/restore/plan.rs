@@ -358,7 +358,7 @@ fn specs(ctx: &Context<'_>, args: &Args, initial: &[(String, String)], token: &s
             without_auth: false,
             skip_hash_check: args.skip_hash_check,
         };
-        if Path::new(name).components().count() != 1 {
+        if name.contains('/') || Path::new(name).components().count() != 1 {
             let help = "give it another name with initial_cluster";
             return Err(BadArgument::invalid(
                 "initial_cluster",
