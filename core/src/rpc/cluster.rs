@@ -57,6 +57,11 @@ impl Cluster {
         })))
     }
 
+    /// Forgets the user's token, because the cluster that gave it is replaced: the next call asks for another one.
+    pub fn log_out(&self) {
+        self.0.tokens.give_up();
+    }
+
     /// Returns the settings.
     pub fn profile(&self) -> &Profile {
         &self.0.profile

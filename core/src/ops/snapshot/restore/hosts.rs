@@ -280,7 +280,8 @@ async fn replaced(
 /// Waits until all members of the new cluster serve, and compares them.
 async fn compared(ctx: &Context<'_>, seats: &[Seat], revision: Revision, patience: Duration) -> Result<Vec<Check>> {
     let id = seats.first().map_or(ClusterId(0), |seat| seat.cluster);
-    // What was known of the old cluster does not hold any more.
+    // What was known of the old cluster does not hold any more, for those who call later too.
+    ctx.cluster()?.log_out();
     let cluster = Arc::new(Cluster::new(ctx.cluster()?.profile().clone())?);
     let all = seats.len();
     let look = async || {

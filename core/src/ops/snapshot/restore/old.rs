@@ -1,7 +1,5 @@
 //! The cluster that is to be replaced: what is seen of it, and what speaks against replacing it.
 
-use std::sync::Arc;
-
 use super::answers;
 use super::error::Refusal;
 use super::hosts::Seat;
@@ -10,16 +8,16 @@ use crate::change::{ClusterView, Depth, observe};
 use crate::context::Context;
 use crate::error::{Error, Interrupted, Result};
 use crate::format::schema::Records;
-use crate::rpc::Cluster;
 
 /// Looks at the cluster that is to be replaced, where that is asked for. It may be gone; then it is said why nothing is seen of it.
 pub(super) async fn look(ctx: &Context<'_>, args: &Args) -> Result<(Option<ClusterView>, Option<Error>)> {
     if !args.live && !args.hosts {
         return Ok((None, None));
     }
-    // A new connection: a token of a cluster that was here before would be waited with.
-    let cluster = Arc::new(Cluster::new(ctx.cluster()?.profile().clone())?);
-    let seen = ctx.unless_cancelled(observe(&cluster, Depth::Reads)).await;
+    let cluster = ctx.cluster()?;
+    // Members would wait with a token of a cluster that was here before.
+    cluster.log_out();
+    let seen = ctx.unless_cancelled(observe(cluster, Depth::Reads)).await;
     match seen {
         Ok(view) => {
             // With a token it may be the new cluster, which is gone on with.
